@@ -1,0 +1,121 @@
+"""What can be done to a mailbox, each deed one function with its transaction inside (R5, R6, R11, R18)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.dispatch import Signal
+from django.utils import timezone
+
+from accounts.credentials import Secret
+from accounts.models import Mailbox, User
+from accounts.providers import RECENT_TAG, is_gmail
+
+#: Sent inside the transaction, with `user`: their own addresses are others now, so what counts as sent by them may be too.
+own_addresses_changed = Signal()
+
+#: Fields whose change makes a rejected password worth another try.
+CONNECTION_FIELDS = frozenset(
+    {"incoming_host", "incoming_port", "incoming_security", "incoming_username", "incoming_password"}
+)
+
+
+class NotPossible(Exception):
+    """The deed can't be done; `str()` is a sentence for people that says why."""
+
+
+def add_mailbox(owner: User, **fields: Any) -> Mailbox:
+    """Save a new POP3 mailbox. The first one of a user becomes active and due at once (interface.md, *finer points*).
+
+    `incoming_password` and `outgoing_password` are plain strings here and sealed on the way.
+
+    Raises:
+        NotPossible: the user already has a mailbox with this address.
+    """
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=owner.pk)
+        mailbox = Mailbox(owner=owner, kind=Mailbox.Kind.POP3)
+        _assign(mailbox, fields)
+        if owner.mailboxes.filter(email_address=mailbox.email_address).exists():
+            raise NotPossible(f"You already have a mailbox for {mailbox.email_address}.")
+        if not owner.mailboxes.filter(kind=Mailbox.Kind.POP3).exists():
+            owner.mailboxes.filter(is_active=True).update(is_active=False, next_fetch_at=None)
+            mailbox.is_active = True
+            mailbox.next_fetch_at = timezone.now()
+        mailbox.save()
+        own_addresses_changed.send(sender=User, user=owner)
+    return mailbox
+
+
+def change_mailbox(mailbox: Mailbox, **fields: Any) -> Mailbox:
+    """Save changed settings. A new server, user name or password ends *password rejected* and polls at once (R18).
+
+    Passwords are plain strings; one that is left out stays as it is.
+
+    Raises:
+        NotPossible: the owner has another mailbox with the new address.
+    """
+    with transaction.atomic():
+        locked = Mailbox.objects.select_for_update().get(pk=mailbox.pk)
+        before = {name: getattr(locked, name) for name in fields}
+        _assign(locked, fields)
+        others = locked.owner.mailboxes.exclude(pk=locked.pk)
+        if others.filter(email_address=locked.email_address).exists():
+            raise NotPossible(f"There is already a mailbox for {locked.email_address}.")
+        if any(name in CONNECTION_FIELDS and getattr(locked, name) != before[name] for name in fields):
+            # A poll that is going with the old settings must neither store nor judge any more.
+            locked.lease_token = locked.lease_until = None
+            locked.failures = 0
+            locked.last_error = ""
+            if locked.state in {Mailbox.State.PASSWORD_REJECTED, Mailbox.State.ERROR}:
+                locked.state = Mailbox.State.OK if locked.last_fetched_at else Mailbox.State.NEVER_FETCHED
+            if locked.is_active and locked.kind == Mailbox.Kind.POP3:
+                locked.next_fetch_at = timezone.now()
+        locked.save()
+        own_addresses_changed.send(sender=User, user=locked.owner)
+    mailbox.refresh_from_db()
+    return mailbox
+
+
+def activate(mailbox: Mailbox) -> None:
+    """Make this the mailbox that is polled and sent from; the owner's other one stops in the same transaction (R5)."""
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=mailbox.owner_id)
+        Mailbox.objects.filter(owner=mailbox.owner_id, is_active=True).exclude(pk=mailbox.pk).update(
+            is_active=False, next_fetch_at=None
+        )
+        polled = mailbox.kind == Mailbox.Kind.POP3
+        Mailbox.objects.filter(pk=mailbox.pk).update(
+            is_active=True, next_fetch_at=timezone.now() if polled else None
+        )
+    mailbox.refresh_from_db()
+
+
+def deactivate(mailbox: Mailbox) -> None:
+    """Stop polling this mailbox and sending from it; its mail stays."""
+    Mailbox.objects.filter(pk=mailbox.pk).update(is_active=False, next_fetch_at=None)
+    mailbox.refresh_from_db()
+
+
+def poll_username(mailbox: Mailbox) -> str:
+    """The user name as the server is to hear it: tagged `recent:` where other clients read the same Gmail (R11)."""
+    name = mailbox.incoming_username
+    if mailbox.used_by_other_clients and is_gmail(mailbox.incoming_host) and not name.startswith(RECENT_TAG):
+        return RECENT_TAG + name
+    return name
+
+
+def _assign(mailbox: Mailbox, fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        sealed = name in {"incoming_password", "outgoing_password"}
+        setattr(mailbox, name, Secret.seal(value) if sealed else value)
+    if mailbox.incoming_username.startswith(RECENT_TAG) and is_gmail(mailbox.incoming_host):
+        mailbox.used_by_other_clients = True
+    if not is_gmail(mailbox.incoming_host):
+        mailbox.used_by_other_clients = False
+    if mailbox.used_by_other_clients:
+        mailbox.delete_policy = Mailbox.DeletePolicy.LEAVE
+    if mailbox.use_same_credentials:
+        mailbox.outgoing_username = mailbox.incoming_username.removeprefix(RECENT_TAG)
+        mailbox.outgoing_password = mailbox.incoming_password

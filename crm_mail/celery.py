@@ -1,0 +1,11 @@
+"""The Celery application. Its messages are only hints; what is due is rows (architecture, *the database owns the truth*)."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
+
+app = Celery("crm_mail")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

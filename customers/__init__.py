@@ -1,0 +1,1 @@
+"""Leads and contacts, their addresses, and what happens when those change."""

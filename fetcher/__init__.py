@@ -1,0 +1,1 @@
+"""POP3 in: scheduling, sessions, polling, deletion on the server."""

@@ -1,0 +1,173 @@
+"""What is due and who holds it: rows, changed in transactions; a Celery message is only a hint (R15, R17).
+
+A mailbox is claimed by giving it a lease token and an end; the worker that was told the token renews the lease while it
+polls and gives it back with the result. A lost message, a doubled one, a dead worker: each ends with its lease.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import Error, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.mailboxes import NotPossible
+from accounts.models import Mailbox, MailboxQuerySet
+from fetcher.models import FetchRun
+
+log = logging.getLogger(__name__)
+
+RUNS_KEPT = 50
+MAX_BACK_OFF = timedelta(hours=1)
+_ABANDONED = "The worker that ran this stopped before it was done. What it had stored is kept; the next run goes on."
+
+
+class LeaseLost(Exception):
+    """Somebody else holds the mailbox now, or nobody is to poll it any more; whatever was in hand must not be stored."""
+
+
+def due() -> MailboxQuerySet:
+    """The mailboxes whose time has come and that nobody holds, the longest overdue first."""
+    now = timezone.now()
+    return (
+        Mailbox.objects.polled()
+        .filter(Q(lease_until=None) | Q(lease_until__lte=now), next_fetch_at__lte=now)
+        .order_by("next_fetch_at")
+    )
+
+
+def claim_due(limit: int) -> list[FetchRun]:
+    """Claim up to `limit` due mailboxes, skipping those that another dispatcher is claiming."""
+    with transaction.atomic():
+        return [_claim(mailbox) for mailbox in due().select_for_update(skip_locked=True, of=("self",))[:limit]]
+
+
+def claim(mailbox: Mailbox) -> tuple[FetchRun, bool]:
+    """Claim one mailbox now, due or not; the second value says whether the run is new. A run that is going is returned.
+
+    Raises:
+        NotPossible: it is not one that is polled; the text says what to do.
+    """
+    with transaction.atomic():
+        locked = Mailbox.objects.select_for_update().get(pk=mailbox.pk)
+        if locked.kind != Mailbox.Kind.POP3:
+            raise NotPossible("The CRM Mail account is not fetched from anywhere.")
+        if not locked.is_active or not locked.owner.is_active:
+            raise NotPossible("Only an active mailbox is fetched. Activate it first.")
+        if locked.state == Mailbox.State.PASSWORD_REJECTED:
+            raise NotPossible("The server rejected the password. Save the right one, and fetching goes on.")
+        going = locked.runs.filter(finished=None, token=locked.lease_token).first() if locked.lease_token else None
+        if going is not None and locked.lease_until is not None and locked.lease_until > timezone.now():
+            return going, False
+        return _claim(locked), True
+
+
+def start(mailbox_id: int, token: uuid.UUID) -> FetchRun | None:
+    """Begin the run that was claimed with `token`, or None when it was begun before or the claim no longer holds."""
+    now = timezone.now()
+    with transaction.atomic():
+        held = Mailbox.objects.polled().filter(pk=mailbox_id, lease_token=token)
+        if not held.select_for_update(of=("self",)).exists():
+            return None
+        if not FetchRun.objects.filter(token=token, state=FetchRun.State.QUEUED).update(
+            state=FetchRun.State.RUNNING, started=now
+        ):
+            return None
+        _extend(mailbox_id, token)
+    return FetchRun.objects.select_related("mailbox__owner__organization").get(token=token)
+
+
+def renew(run: FetchRun) -> None:
+    """Hold the mailbox for another while. Inside the transaction that stores a batch it is what keeps a late worker out.
+
+    Raises:
+        LeaseLost: the lease is somebody else's.
+    """
+    if not _extend(run.mailbox_id, run.token):
+        raise LeaseLost(f"mailbox {run.mailbox_id} is no longer held by run {run.pk}")
+
+
+@contextmanager
+def kept(run: FetchRun) -> Iterator[None]:
+    """Renew the lease in the background while the block runs, however long a server takes for one message."""
+    ended = threading.Event()
+
+    def keep() -> None:
+        try:
+            while not ended.wait(settings.LEASE_SECONDS / 4):
+                renew(run)
+        except (LeaseLost, Error) as error:
+            log.warning("run %s stops renewing its lease: %s", run.pk, error)
+        finally:
+            connection.close()
+
+    keeper = threading.Thread(target=keep, name=f"lease-{run.mailbox_id}", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        keeper.join()
+
+
+def finish(run: FetchRun, outcome: FetchRun.State, error: str, **mailbox_fields: object) -> None:
+    """End a run and give the lease back; `mailbox_fields` are saved only if the lease was still held.
+
+    A mailbox that was deactivated meanwhile gets no next poll.
+    """
+    with transaction.atomic():
+        FetchRun.objects.filter(pk=run.pk).update(
+            state=outcome, error=error, finished=timezone.now(), new=run.new, deleted=run.deleted, total=run.total
+        )
+        Mailbox.objects.filter(pk=run.mailbox_id, lease_token=run.token).update(
+            lease_token=None, lease_until=None, **mailbox_fields
+        )
+        Mailbox.objects.filter(pk=run.mailbox_id, is_active=False).update(next_fetch_at=None)
+        _forget_old_runs(run.mailbox_id)
+    run.refresh_from_db()
+
+
+def after_success(mailbox: Mailbox) -> datetime:
+    """When to poll again after a poll that worked: one interval from now, give or take a twentieth."""
+    return timezone.now() + _jittered(timedelta(minutes=mailbox.interval_minutes))
+
+
+def after_failure(mailbox: Mailbox, failures: int) -> datetime:
+    """When to try again after the `failures`-th temporary error in a row: doubling, jittered, at most an hour (R18)."""
+    back_off = timedelta(minutes=mailbox.interval_minutes) * 2 ** min(failures - 1, 10)
+    return timezone.now() + min(_jittered(back_off), MAX_BACK_OFF)
+
+
+def _jittered(span: timedelta) -> timedelta:
+    return span * random.uniform(0.95, 1.05)  # noqa: S311 - spreads load, protects nothing
+
+
+def _extend(mailbox_id: int, token: uuid.UUID) -> int:
+    until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+    return Mailbox.objects.filter(pk=mailbox_id, lease_token=token).update(lease_until=until)
+
+
+def _claim(mailbox: Mailbox) -> FetchRun:
+    """Give `mailbox`, locked by the caller, a new lease. A run that nobody began is told again; one that died is ended."""
+    waiting = mailbox.runs.filter(finished=None, state=FetchRun.State.QUEUED).first()
+    mailbox.runs.filter(finished=None, state=FetchRun.State.RUNNING).update(
+        state=FetchRun.State.FAILED, finished=timezone.now(), error=_ABANDONED
+    )
+    run = waiting or FetchRun.objects.create(mailbox=mailbox, token=uuid.uuid4())
+    mailbox.lease_token = run.token
+    mailbox.lease_until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+    mailbox.save(update_fields=["lease_token", "lease_until"])
+    return run
+
+
+def _forget_old_runs(mailbox_id: int) -> None:
+    kept_ids = FetchRun.objects.filter(mailbox=mailbox_id).values_list("pk", flat=True)[:RUNS_KEPT]
+    FetchRun.objects.filter(mailbox=mailbox_id).exclude(pk__in=list(kept_ids)).delete()

@@ -1,0 +1,58 @@
+"""The Celery tasks: hints that a mailbox is to be looked at. Their arguments name rows and hold no secret (R14, R17)."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import Mailbox
+from fetcher import polling, scheduling
+from fetcher.models import FetchRun
+
+DISPATCH_LIMIT = 200
+
+
+@shared_task(name="fetcher.tasks.dispatch_due")
+def dispatch_due() -> int:
+    """Claim what is due and tell the workers; how many mailboxes that were."""
+    runs = scheduling.claim_due(DISPATCH_LIMIT)
+    for run in runs:
+        hint(run)
+    return len(runs)
+
+
+@shared_task(name="fetcher.tasks.poll_mailbox")
+def poll_mailbox(mailbox_id: int, token: str) -> None:
+    """Poll the mailbox that was claimed with `token`; nothing happens if that was done or taken over meanwhile."""
+    run = scheduling.start(mailbox_id, uuid.UUID(token))
+    if run is not None:
+        polling.poll(run)
+
+
+def fetch_now(mailbox: Mailbox) -> FetchRun:
+    """Have a worker poll the mailbox at once; the run that is going, if one is.
+
+    Raises:
+        NotPossible: see `fetcher.scheduling.claim`.
+    """
+    run, is_new = scheduling.claim(mailbox)
+    if is_new:
+        hint(run)
+    return run
+
+
+def hint(run: FetchRun) -> None:
+    """Tell the workers of a claimed run once its claim is committed. A hint that comes too late is worth nothing."""
+    transaction.on_commit(
+        lambda: poll_mailbox.apply_async((run.mailbox_id, str(run.token)), expires=settings.LEASE_SECONDS)
+    )
+
+
+@worker_shutting_down.connect
+def _yield_soon(**_: Any) -> None:
+    polling.stopping.set()

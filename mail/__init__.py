@@ -1,0 +1,1 @@
+"""What was exchanged: messages, threads, attachments, folders; parse, match, file, render, search."""

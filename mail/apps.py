@@ -1,0 +1,27 @@
+"""Application configuration: what mail does when the floors below announce a change."""
+
+from typing import Any
+
+from django.apps import AppConfig
+
+
+class MailConfig(AppConfig):
+    """The `mail` app."""
+
+    name = "mail"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Keep links and directions in step with addresses, in the transaction that changed them."""
+        from accounts.mailboxes import own_addresses_changed
+        from customers.changes import addresses_changed
+        from mail import matching
+
+        def relink(customer: Any, **_: Any) -> None:
+            matching.relink(customer)
+
+        def redirect(user: Any, **_: Any) -> None:
+            matching.redirect(user)
+
+        addresses_changed.connect(relink, weak=False, dispatch_uid="mail.relink")
+        own_addresses_changed.connect(redirect, weak=False, dispatch_uid="mail.redirect")

@@ -1,0 +1,111 @@
+"""Which mail belongs to which lead or contact: by address, never by name (R19, R29; sharing.md *correspondent customer*)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from accounts.addresses import domain_of
+from accounts.internal import is_internal, own_addresses
+from accounts.models import Organization, User
+from customers.models import Customer, CustomerAddress
+from mail.models import Correspondence, Message, Participant
+
+#: The headers in which a customer's address can make a correspondent; Bcc, Sender and Reply-To never do.
+MATCHED_ROLES = (Participant.Role.FROM, Participant.Role.TO, Participant.Role.CC)
+
+_BATCH = 500
+
+
+def match(organization: Organization, messages: Sequence[tuple[Message, Iterable[Participant]]]) -> None:
+    """Link freshly saved messages to the customers whose addresses stand in From (the first one), To or Cc."""
+    meetings = [
+        (message, participant.role, participant.address, participant.domain)
+        for message, participants in messages
+        for participant in participants
+        if participant.role in MATCHED_ROLES
+        and (participant.role != Participant.Role.FROM or participant.address == message.from_address)
+    ]
+    customers: dict[str, list[int]] = defaultdict(list)
+    addresses = sorted({address for _, _, address, _ in meetings})
+    for start in range(0, len(addresses), _BATCH):
+        for address, customer in CustomerAddress.objects.filter(
+            organization=organization, address__in=addresses[start : start + _BATCH]
+        ).values_list("address", "customer_id"):
+            customers[address].append(customer)
+    Correspondence.objects.bulk_create(
+        (
+            Correspondence(message=message, customer_id=customer, role=role, address=address, domain=domain)
+            for message, role, address, domain in meetings
+            for customer in customers[address]
+        ),
+        batch_size=_BATCH,
+    )
+
+
+def relink(customer: Customer) -> None:
+    """Make a customer's links what its addresses say now: mail already stored joins, mail of addresses gone leaves (R29)."""
+    addresses = list(customer.addresses.values_list("address", flat=True))
+    customer.correspondences.exclude(address__in=addresses).delete()
+    known = set(customer.correspondences.values_list("message_id", "role", "address"))
+    found = (
+        Participant.objects.filter(
+            address__in=addresses,
+            role__in=MATCHED_ROLES,
+            message__owner__organization=customer.organization_id,
+        )
+        .filter(~Q(role=Participant.Role.FROM) | Q(address=F("message__from_address")))
+        .values_list("message_id", "role", "address")
+        .distinct()
+    )
+    Correspondence.objects.bulk_create(
+        (
+            Correspondence(
+                message_id=message, customer=customer, role=role, address=address, domain=domain_of(address)
+            )
+            for message, role, address in found.iterator()
+            if (message, role, address) not in known
+        ),
+        batch_size=_BATCH,
+    )
+
+
+def redirect(user: User) -> None:
+    """Make *sent* and *received* of a user's messages what their own addresses say now (sharing.md)."""
+    own = own_addresses(user)
+    for direction, wrong in (
+        (Message.Direction.SENT, Q(from_address__in=own)),
+        (Message.Direction.RECEIVED, ~Q(from_address__in=own)),
+    ):
+        Message.objects.owned_by(user).filter(wrong).exclude(direction=direction).update(direction=direction)
+
+
+def effective(links: QuerySet[Correspondence]) -> QuerySet[Correspondence]:
+    """Those of `links` that make a correspondent now: From of a received message, To or Cc of a sent one, never a colleague."""
+    return links.filter(
+        Q(message__direction=Message.Direction.RECEIVED, role=Participant.Role.FROM)
+        | Q(message__direction=Message.Direction.SENT, role__in=(Participant.Role.TO, Participant.Role.CC))
+    ).exclude(is_internal("message__owner__organization", "address", "domain"))
+
+
+def has_correspondent(**conditions: Any) -> Exists:
+    """Condition on messages: they have a correspondent customer, evaluated now. `conditions` narrow which link counts."""
+    return Exists(effective(Correspondence.objects.filter(message=OuterRef("pk"), **conditions)))
+
+
+def with_customer(messages: QuerySet[Message], customer: Customer) -> QuerySet[Message]:
+    """Those of `messages` whose correspondent is `customer`: what the related list holds (interface.md)."""
+    return messages.filter(has_correspondent(customer=customer))
+
+
+def correspondents(messages: Sequence[Message]) -> dict[int, list[Customer]]:
+    """The correspondent customers of each message, by message id; one query."""
+    found: dict[int, list[Customer]] = {message.pk: [] for message in messages}
+    links = effective(Correspondence.objects.filter(message__in=list(found))).select_related("customer")
+    for link in links.order_by("id"):
+        if link.customer not in found[link.message_id]:
+            found[link.message_id].append(link.customer)
+    return found

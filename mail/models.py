@@ -1,0 +1,261 @@
+"""What was exchanged: the CRM Mail account with its folders and labels, threads, messages and their parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import ADDRESS_LENGTH, Mailbox, User
+from customers.models import Customer
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+MESSAGE_ID_LENGTH = 255
+
+
+class MailAccount(models.Model):
+    """A user's CRM Mail account: the place where fetched mail is kept and displayed (R4)."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="mail_account")
+    mailbox = models.OneToOneField(Mailbox, models.CASCADE, related_name="mail_account")
+    signature = models.TextField(blank=True, max_length=10_000)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    if TYPE_CHECKING:
+        folders: RelatedManager[Folder]
+        labels: RelatedManager[Label]
+
+    def __str__(self) -> str:
+        return self.mailbox.email_address
+
+
+class Folder(models.Model):
+    """A folder of one CRM Mail account; a message is in exactly one."""
+
+    class Kind(models.TextChoices):
+        """The four that every account has, and the user's own."""
+
+        INBOX = "inbox", "Inbox"
+        SENT = "sent", "Sent"
+        DRAFTS = "drafts", "Drafts"
+        TRASH = "trash", "Trash"
+        CUSTOM = "custom", "Folder"
+
+    account = models.ForeignKey(MailAccount, models.CASCADE, related_name="folders")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.CUSTOM)
+    name = models.CharField(max_length=100)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "name"], name="folder_names_differ"),
+            models.UniqueConstraint(
+                fields=["account", "kind"], condition=~Q(kind="custom"), name="one_folder_of_each_kind"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Label(models.Model):
+    """A label of one CRM Mail account; a message may have any number."""
+
+    account = models.ForeignKey(MailAccount, models.CASCADE, related_name="labels")
+    name = models.CharField(max_length=100)
+    colour = models.CharField(max_length=7, default="#6b7280")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["account", "name"], name="label_names_differ")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Thread(models.Model):
+    """A conversation as one user has it. Threads never span owners, so neither their privacy nor their size can leak.
+
+    `root` is the Message-ID that started it; on screen it brings together what several colleagues share of it.
+    """
+
+    owner = models.ForeignKey(User, models.CASCADE, related_name="threads")
+    root = models.CharField(max_length=MESSAGE_ID_LENGTH)
+    is_private = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["owner", "root"], name="thread_by_root")]
+
+    def __str__(self) -> str:
+        return self.root
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    """Named questions about messages. What somebody else may see is asked of `sharing.visibility.visible_to` only."""
+
+    def owned_by(self, user: User) -> MessageQuerySet:
+        """The messages in one user's mailboxes."""
+        return self.filter(owner=user)
+
+    def in_folder(self, folder: Folder) -> MessageQuerySet:
+        """The messages in one folder."""
+        return self.filter(folder=folder)
+
+    def newest_first(self) -> MessageQuerySet:
+        """By date of the message, the latest first."""
+        return self.order_by("-date", "-id")
+
+
+class Message(models.Model):
+    """One copy of a message, in one user's mailbox. Its unchanged bytes are in `RawChunk` (R16)."""
+
+    class Direction(models.TextChoices):
+        """Whether its owner wrote it (sharing.md, *sent*)."""
+
+        RECEIVED = "received", "Received"
+        SENT = "sent", "Sent"
+
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="messages")
+    owner = models.ForeignKey(User, models.CASCADE, related_name="messages")
+    thread = models.ForeignKey(Thread, models.CASCADE, related_name="messages")
+    folder = models.ForeignKey(Folder, models.PROTECT, related_name="messages")
+    labels = models.ManyToManyField(Label, related_name="messages", blank=True)
+
+    direction = models.CharField(max_length=8, choices=Direction)
+    message_id = models.CharField(max_length=MESSAGE_ID_LENGTH, blank=True)
+    subject = models.CharField(max_length=998, blank=True)
+    from_name = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
+    from_address = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
+    date = models.DateTimeField()
+    filed_at = models.DateTimeField(default=timezone.now, editable=False)
+    snippet = models.CharField(max_length=200, blank=True)
+    fingerprint = models.CharField(max_length=64)
+    size = models.PositiveBigIntegerField(help_text="bytes of the message on the server")
+    has_attachments = models.BooleanField(default=False)
+    is_complete = models.BooleanField(default=True, help_text="whether all bytes are here, not the headers alone")
+    note = models.TextField(blank=True, help_text="what could not be read or fetched, for people")
+
+    is_draft = models.BooleanField(default=False)
+    is_read = models.BooleanField(default=False)
+    is_starred = models.BooleanField(default=False)
+    is_private = models.BooleanField(default=False)
+
+    objects = MessageQuerySet.as_manager()
+
+    if TYPE_CHECKING:
+        participants: RelatedManager[Participant]
+        attachments: RelatedManager[Attachment]
+        correspondences: RelatedManager[Correspondence]
+        chunks: RelatedManager[RawChunk]
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["folder", "-date", "-id"], name="message_in_folder"),
+            models.Index(fields=["owner", "-date", "-id"], name="message_of_owner"),
+            models.Index(fields=["owner", "message_id"], name="message_by_id"),
+            models.Index(fields=["owner", "from_address"], name="message_by_sender"),
+            models.Index(fields=["fingerprint"], name="message_by_fingerprint"),
+        ]
+
+    def __str__(self) -> str:
+        return self.subject or "(no subject)"
+
+    @property
+    def is_kept_private(self) -> bool:
+        """Whether its owner keeps it, or its thread, from everybody else."""
+        return self.is_private or self.thread.is_private
+
+
+class MessageText(models.Model):
+    """The readable text of a message, beside it so that lists stay narrow; what search looks in."""
+
+    message = models.OneToOneField(Message, models.CASCADE, primary_key=True, related_name="body")
+    text = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class RawChunk(models.Model):
+    """A piece of a message's bytes as the server sent them, compressed; read through `mail.blobs`."""
+
+    message = models.ForeignKey(Message, models.CASCADE, related_name="chunks")
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["message", "number"], name="raw_chunk_once")]
+
+    def __str__(self) -> str:
+        return f"chunk {self.number}"
+
+
+class Participant(models.Model):
+    """An address in the headers of a message. Display names never decide anything (sharing.md)."""
+
+    class Role(models.TextChoices):
+        """The header it stands in."""
+
+        FROM = "from", "From"
+        SENDER = "sender", "Sender"
+        REPLY_TO = "reply_to", "Reply-To"
+        TO = "to", "To"
+        CC = "cc", "Cc"
+        BCC = "bcc", "Bcc"
+
+    message = models.ForeignKey(Message, models.CASCADE, related_name="participants")
+    role = models.CharField(max_length=8, choices=Role)
+    name = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
+    address = models.CharField(max_length=ADDRESS_LENGTH, db_index=True)
+    domain = models.CharField(max_length=253)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.address}>" if self.name else self.address
+
+
+class Attachment(models.Model):
+    """A part of a message that can be downloaded; its bytes are cut out of the raw message when asked for."""
+
+    message = models.ForeignKey(Message, models.CASCADE, related_name="attachments")
+    part = models.PositiveIntegerField(help_text="position of the part in a depth-first walk of the message")
+    name = models.CharField(max_length=200)
+    content_type = models.CharField(max_length=127)
+    content_id = models.CharField(max_length=255, blank=True)
+    size = models.PositiveBigIntegerField(help_text="bytes, decoded")
+    is_inline = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["part"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Correspondence(models.Model):
+    """The meeting of a message's From, To or Cc with a customer's address, kept for the index.
+
+    Whether it makes a *correspondent* (sharing.md) depends on the message's direction and on who is a colleague today:
+    ask `effective_correspondence` in `mail.matching`.
+    """
+
+    message = models.ForeignKey(Message, models.CASCADE, related_name="correspondences")
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="correspondences")
+    role = models.CharField(max_length=8, choices=Participant.Role)
+    address = models.CharField(max_length=ADDRESS_LENGTH)
+    domain = models.CharField(max_length=253)
+
+    class Meta:
+        indexes = [models.Index(fields=["customer", "message"], name="correspondence_of_customer")]
+        constraints = [
+            models.UniqueConstraint(fields=["message", "customer", "role", "address"], name="correspondence_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.customer} in {self.role}"

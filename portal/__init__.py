@@ -1,0 +1,1 @@
+"""The browser screens: one module an area, thin over named domain functions."""

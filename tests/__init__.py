@@ -1,0 +1,1 @@
+"""The specification of CRM Mail, as tests, by app."""
