@@ -18,6 +18,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from accounts.credentials import SecretUnreadable
@@ -111,7 +112,141 @@ class _Poll:
         endpoint = Endpoint(mailbox.incoming_host, mailbox.incoming_port, mailbox.incoming_security)
         with Pop3Session.open(endpoint, timeout=settings.MAIL_SERVER_TIMEOUT) as session:
             session.login(poll_username(mailbox), mailbox.incoming_password.reveal())
-            listing = _with_unique_uids(session.uidl())
+            listing = _by_unique_uid(session.uidl())
             self.listed = set(listing)
-            new = {uid: number for uid, number in listing.items() if uid not in self._known(listing)}
-        return bool(new)
+            known = set(mailbox.seen_uids.values_list("uid", flat=True))
+            new = {uid: number for uid, number in listing.items() if uid not in known}
+            if new and mailbox.last_fetched_at is None:
+                new = self._choose(session, new)
+            finished = not new or self._fetch(session, new)
+            doomed = self._doomed(listing) if finished else {}
+            session.delete(doomed.values())
+            if session.quit():
+                deletion.confirm_deleted(mailbox, list(doomed))
+                self.run.deleted = len(doomed)
+        return finished
+
+    def _choose(self, session: Pop3Session, new: dict[str, int]) -> dict[str, int]:
+        """What the first fetch takes (R15); the rest is noted as left out, once and for all, before anything is fetched."""
+        mailbox = self.mailbox
+        if mailbox.import_since == Mailbox.ImportSince.NOW:
+            chosen: dict[str, int] = {}
+        elif mailbox.import_since == Mailbox.ImportSince.DAYS:
+            since = timezone.now() - timedelta(days=mailbox.import_days or 0)
+            uids = {number: uid for uid, number in new.items()}
+            chosen = {}
+            for number, headers in session.headers(new.values()):
+                parsed = parse(headers)
+                date = parsed.received_date or parsed.date
+                if date is None or date >= since:
+                    chosen[uids[number]] = number
+        else:
+            return new
+        SeenUid.objects.bulk_create(
+            (
+                SeenUid(mailbox=mailbox, uid=uid, outcome=SeenUid.Outcome.SKIPPED)
+                for uid in new
+                if uid not in chosen
+            ),
+            batch_size=_IN_QUERY,
+        )
+        return chosen
+
+    def _fetch(self, session: Pop3Session, new: dict[str, int]) -> bool:
+        """Fetch and store; what arrived whole before a connection broke is stored before the error goes on."""
+        self.run.total = len(new)
+        FetchRun.objects.filter(pk=self.run.pk).update(total=len(new))
+        uids = {number: uid for uid, number in new.items()}
+        refused = 0
+        try:
+            for item in session.retrieve(new.values(), max_bytes=settings.MAX_MESSAGE_BYTES):
+                if item.raw is None:
+                    refused += 1
+                    continue
+                self._take(uids[item.number], item.raw, item.size, item.oversize)
+                if time.monotonic() > self.deadline or stopping.is_set():
+                    return False
+        finally:
+            self._store()
+        if refused:
+            self.run.error = f"The server did not hand out {refused} of its messages. They are tried again next time."
+        return True
+
+    def _take(self, uid: str, raw: bytes, size: int, oversize: bool) -> None:
+        """Add a message to the batch, and store the batch when it is large or old enough."""
+        note = ""
+        if oversize:
+            note = (
+                f"This message is larger than the limit of {filesizeformat(settings.MAX_MESSAGE_BYTES)}. "
+                "Only its headers were fetched; the message itself stays on the server."
+            )
+        self.batch.append((uid, Arrival(raw=raw, parsed=parse(raw), size=size, note=note)))
+        self.batch_bytes += len(raw)
+        if (
+            len(self.batch) >= BATCH_MESSAGES
+            or self.batch_bytes >= BATCH_BYTES
+            or time.monotonic() - self.batch_began > BATCH_SECONDS
+        ):
+            self._store()
+
+    def _store(self) -> None:
+        """Commit the batch: messages, UIDs and the run's progress, all or nothing, and only while the mailbox is held."""
+        batch, self.batch, self.batch_bytes, self.batch_began = self.batch, [], 0, time.monotonic()
+        if not batch:
+            return
+        with transaction.atomic():
+            scheduling.renew(self.run)
+            fresh = self._without_renamed(batch)
+            messages = file_messages(self.mailbox, [arrival for _, _, arrival in fresh])
+            SeenUid.objects.bulk_create(
+                SeenUid(
+                    mailbox=self.mailbox,
+                    uid=uid,
+                    outcome=SeenUid.Outcome.OVERSIZE if arrival.note else SeenUid.Outcome.STORED,
+                    digest=digest,
+                    message=message,
+                )
+                for (uid, digest, arrival), message in zip(fresh, messages, strict=True)
+            )
+            self.run.new += len(fresh)
+            FetchRun.objects.filter(pk=self.run.pk).update(new=self.run.new)
+        self.progress(self.run)
+
+    def _without_renamed(self, batch: list[tuple[str, Arrival]]) -> list[tuple[str, str, Arrival]]:
+        """The batch with digests, less messages that are here under a UID that the server no longer lists.
+
+        Such a server changed its UIDs: the row gets the new one, and the same bytes are not stored twice. Bytes that
+        stand on the server twice at once, under two UIDs, are two messages (interface.md, *finer points*).
+        """
+        digested = [(uid, hashlib.sha256(arrival.raw).hexdigest(), arrival) for uid, arrival in batch]
+        renamed: dict[str, list[SeenUid]] = {}
+        for seen in self.mailbox.seen_uids.filter(digest__in={digest for _, digest, _ in digested}):
+            if seen.uid not in self.listed:
+                renamed.setdefault(seen.digest, []).append(seen)
+        fresh = []
+        for uid, digest, arrival in digested:
+            if renamed.get(digest):
+                seen = renamed[digest].pop()
+                seen.uid = uid
+                seen.deleted_at = None
+                seen.save(update_fields=["uid", "deleted_at"])
+            else:
+                fresh.append((uid, digest, arrival))
+        return fresh
+
+    def _doomed(self, listing: dict[str, int]) -> dict[str, int]:
+        """What is still on the server and may be deleted there now, by UID."""
+        uids = deletion.deletable(self.mailbox).values_list("uid", flat=True)
+        return {uid: listing[uid] for uid in uids if uid in listing}
+
+
+def _by_unique_uid(listing: Iterable[tuple[int, str]]) -> dict[str, int]:
+    """Message numbers by UID. A UID that stands for a second message too, against RFC 1939, gets a count behind it."""
+    numbers: dict[str, int] = {}
+    for number, uid in listing:
+        name, count = uid, 1
+        while name in numbers:
+            count += 1
+            name = f"{uid} ({count})"
+        numbers[name] = number
+    return numbers

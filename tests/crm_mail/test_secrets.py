@@ -60,7 +60,8 @@ def test_an_empty_file_is_reported_and_not_replaced(tmp_path: Path) -> None:
 
 def test_processes_that_start_at_once_agree(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from crm_mail import secrets; data = Path(sys.argv[1]); "
+        "import sys; from pathlib import Path; from crm_mail import secrets; "
+        "data = Path(sys.argv[1]); "
         "print('ready', flush=True); sys.stdin.readline(); "
         "print(secrets.secret_key(data), *secrets.encryption_keys(data))"
     )

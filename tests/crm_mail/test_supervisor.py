@@ -1,4 +1,4 @@
-"""The supervisor with small real programs. They report over sockets, so nothing here guesses at times."""
+"""The supervisor with small real programs, which report over sockets: nothing guesses at times."""
 
 import os
 import signal
@@ -7,14 +7,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from crm_mail.supervisor import listen, url_of
 
-PATIENCE = 30.0  # seconds after which a test that hangs fails
+PATIENCE = 20.0  # seconds after which a test that hangs fails
 
-# Each child says "NAME up" to the test, and what it did when told to stop; then it does as its kind says.
+# Says "NAME up PID" to the test, and when it is told to stop; then it does as its kind says.
 CHILD = """
 import os, signal, socket, subprocess, sys
 name, kind, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -75,11 +76,10 @@ class Reporter:
 class Stage:
     """A supervisor in a process of its own, and the lines of its children."""
 
-    def __init__(self, listener: socket.socket, folder: os.PathLike[str]) -> None:
+    def __init__(self, listener: socket.socket, folder: Path) -> None:
         self.listener = listener
-        self.program = os.path.join(folder, "child.py")
-        with open(self.program, "w", encoding="utf-8") as file:
-            file.write(CHILD)
+        self.program = str(folder / "child.py")
+        Path(self.program).write_text(CHILD, encoding="utf-8")
         self.cleanup = ExitStack()
         self.cleanup.enter_context(listener)
 
@@ -111,7 +111,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: os.PathLike[str]) -> Iterator[Stage]:
+def stage(tmp_path: Path) -> Iterator[Stage]:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(PATIENCE)
     scene = Stage(listener, tmp_path)
@@ -275,7 +275,8 @@ def test_it_says_that_it_is_ready_once_the_web_answers() -> None:
         "def ready(): print('ready', url.startswith('http://127.0.0.1:'), flush=True);"
         " os.kill(os.getpid(), signal.SIGTERM)\n"
         f"web = Child('web', (sys.executable, '-c', {web!r}, str(fd)), pass_fds=(fd,))\n"
-        "with Supervisor([web], probe=WebProbe(listener, 'localhost'), on_ready=ready) as supervisor:\n"
+        "probe = WebProbe(listener, 'localhost')\n"
+        "with Supervisor([web], probe=probe, on_ready=ready) as supervisor:\n"
         "    sys.exit(supervisor.run())\n"
     )
     done = subprocess.run(

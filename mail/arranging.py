@@ -1,0 +1,112 @@
+"""The folders and labels of a CRM Mail account, and its address, as its owner arranges them (R4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import models, transaction
+
+from accounts.addresses import normalize_address
+from accounts.mailboxes import NotPossible, own_addresses_changed
+from accounts.models import Mailbox, User
+from mail.models import Folder, Label, MailAccount
+
+MAX_FOLDERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A folder or label as it is to be; without `pk` it is a new one. `colour` is a label's, None leaves it."""
+
+    name: str
+    pk: int | None = None
+    colour: str | None = None
+
+
+def arrange_folders(account: MailAccount, wanted: Sequence[Wanted]) -> None:
+    """Make the user's own folders those in `wanted`: new ones are added, known ones renamed, missing ones removed.
+
+    The four standard folders stay as they are, named or not.
+
+    Raises:
+        NotPossible: a folder is not theirs, a name is doubled, or a folder to be removed still holds mail.
+    """
+    with transaction.atomic():
+        standard = account.folders.exclude(kind=Folder.Kind.CUSTOM)
+        fixed = dict(standard.values_list("pk", "name"))
+        own = [item for item in wanted if item.pk not in fixed]
+        names = [*fixed.values(), *(item.name for item in own)]
+        _check_names(names)
+        gone = account.folders.filter(kind=Folder.Kind.CUSTOM).exclude(pk__in=[item.pk for item in own if item.pk])
+        full = gone.exclude(messages=None).first()
+        if full is not None:
+            raise NotPossible(f"The folder “{full.name}” still holds mail. Move that first.")
+        gone.delete()
+        _save(account.folders.filter(kind=Folder.Kind.CUSTOM), own, Folder(account=account))
+
+
+def arrange_labels(account: MailAccount, wanted: Sequence[Wanted]) -> None:
+    """Make the user's labels those in `wanted`; one that is removed is taken off its messages, which stay.
+
+    Raises:
+        NotPossible: a label is not theirs, or a name is doubled.
+    """
+    with transaction.atomic():
+        _check_names([item.name for item in wanted])
+        account.labels.exclude(pk__in=[item.pk for item in wanted if item.pk]).delete()
+        _save(account.labels.all(), wanted, Label(account=account))
+
+
+def change_address(account: MailAccount, address: str) -> None:
+    """Give the account another address at one of the organisation's mail domains.
+
+    Raises:
+        NotPossible: the address is not free there.
+    """
+    user = account.user
+    normalized = normalize_address(address)
+    if normalized == account.mailbox.email_address:
+        return
+    domains = list(user.organization.mail_domains.values_list("domain", flat=True))
+    if normalized is None or normalized.rpartition("@")[2] not in domains:
+        raise NotPossible(f"Enter an address that ends in @{' or @'.join(domains)}.")
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=user.pk)
+        if (
+            Mailbox.objects.filter(kind=Mailbox.Kind.CRM_MAIL, email_address=normalized).exists()
+            or user.mailboxes.filter(email_address=normalized).exists()
+        ):
+            raise NotPossible(f"{normalized} is taken. Choose another address.")
+        account.mailbox.email_address = normalized
+        account.mailbox.save(update_fields=["email_address"])
+        own_addresses_changed.send(sender=User, user=user)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(names) > MAX_FOLDERS:
+        raise NotPossible(f"There can be at most {MAX_FOLDERS}.")
+    doubled = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    if doubled is not None:
+        raise NotPossible(f"There can be only one “{doubled}”.")
+
+
+def _save(
+    known: models.QuerySet[Folder] | models.QuerySet[Label], wanted: Sequence[Wanted], blank: Folder | Label
+) -> None:
+    """Rename the `known` rows that are wanted and add the others as copies of `blank`.
+
+    Rows first get names that no person gives, so that two can swap theirs under the constraint on names.
+    """
+    rows = {row.pk: row for row in known}
+    if any(item.pk is not None and item.pk not in rows for item in wanted):
+        raise NotPossible("One of them is not in this account.")
+    for pk, row in rows.items():
+        row.name = f"\x1f{pk}"
+        row.save(update_fields=["name"])
+    for item in wanted:
+        row = rows[item.pk] if item.pk is not None else type(blank)(account=blank.account)
+        row.name = item.name
+        if item.colour is not None and isinstance(row, Label):
+            row.colour = item.colour
+        row.save()

@@ -1,0 +1,165 @@
+"""What is due and who holds it (R15, R17, R18)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.mailboxes import NotPossible, activate, change_mailbox
+from accounts.models import Mailbox
+from accounts.organizations import deactivate_user, reactivate_user
+from fetcher import scheduling
+from fetcher.models import FetchRun
+from fetcher.tasks import dispatch_due
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def ago(**span: float) -> object:
+    """A moment in the past."""
+    return timezone.now() - timedelta(**span)
+
+
+def test_a_new_mailbox_is_due_at_once() -> None:
+    """R15."""
+    assert list(scheduling.due()) == [factories.mailbox()]
+
+
+def test_a_claimed_mailbox_is_not_due_until_its_lease_ends() -> None:
+    """R17; a dead worker's lease ends within two minutes."""
+    mailbox = factories.mailbox()
+    scheduling.claim(mailbox)
+    assert not scheduling.due().exists()
+    mailbox.refresh_from_db()
+    assert mailbox.lease_until <= timezone.now() + timedelta(seconds=120)
+    Mailbox.objects.update(lease_until=ago(seconds=1))
+    assert list(scheduling.due()) == [mailbox]
+
+
+def test_only_one_of_two_workers_begins_a_run() -> None:
+    """R17: a task that is delivered twice runs once."""
+    run, _ = scheduling.claim(factories.mailbox())
+    assert scheduling.start(run.mailbox_id, run.token) is not None
+    assert scheduling.start(run.mailbox_id, run.token) is None
+
+
+def test_a_hint_that_was_lost_is_given_again_for_the_same_run() -> None:
+    """The queue may lose a message; the rows do not."""
+    run, _ = scheduling.claim(factories.mailbox())
+    Mailbox.objects.update(lease_until=ago(seconds=1))
+    assert [again.pk for again in scheduling.claim_due(10)] == [run.pk]
+
+
+def test_a_run_whose_worker_died_is_ended_and_followed_by_another() -> None:
+    """R16, R17."""
+    dead, _ = scheduling.claim(factories.mailbox())
+    scheduling.start(dead.mailbox_id, dead.token)
+    Mailbox.objects.update(lease_until=ago(seconds=1))
+    (following,) = scheduling.claim_due(10)
+    dead.refresh_from_db()
+    assert dead.state == FetchRun.State.FAILED
+    assert "stopped before it was done" in dead.error
+    assert following.pk != dead.pk
+    with pytest.raises(scheduling.LeaseLost):
+        scheduling.renew(dead)
+
+
+def test_fetch_now_joins_a_run_that_is_going() -> None:
+    """interface.md: POST fetch/ while a run is going answers with that run."""
+    mailbox = factories.mailbox()
+    first, is_new = scheduling.claim(mailbox)
+    scheduling.start(mailbox.pk, first.token)
+    again, is_newer = scheduling.claim(mailbox)
+    assert (again.pk, is_new, is_newer) == (first.pk, True, False)
+
+
+def test_what_may_not_be_polled_is_refused_with_what_to_do() -> None:
+    """R5, R18."""
+    active = factories.mailbox()
+    spare = factories.mailbox(owner=active.owner)
+    with pytest.raises(NotPossible, match="Activate it first"):
+        scheduling.claim(spare)
+    with pytest.raises(NotPossible, match="CRM Mail account"):
+        scheduling.claim(active.owner.mail_account.mailbox)
+    Mailbox.objects.filter(pk=active.pk).update(state=Mailbox.State.PASSWORD_REJECTED)
+    with pytest.raises(NotPossible, match="rejected the password"):
+        scheduling.claim(active)
+
+
+def test_a_rejected_password_stops_polling_until_a_new_one_is_saved() -> None:
+    """R18."""
+    mailbox = factories.mailbox()
+    Mailbox.objects.update(state=Mailbox.State.PASSWORD_REJECTED, next_fetch_at=None)
+    assert not scheduling.due().exists()
+    change_mailbox(mailbox, incoming_password="the right one")
+    assert list(scheduling.due()) == [mailbox]
+
+
+def test_new_settings_take_the_mailbox_away_from_a_poll_that_uses_the_old_ones() -> None:
+    """A poll with the old password must not mark the new one rejected."""
+    mailbox = factories.mailbox()
+    run, _ = scheduling.claim(mailbox)
+    scheduling.start(mailbox.pk, run.token)
+    change_mailbox(mailbox, incoming_password="another")
+    scheduling.finish(run, FetchRun.State.FAILED, "rejected", state=Mailbox.State.PASSWORD_REJECTED)
+    mailbox.refresh_from_db()
+    assert mailbox.state == Mailbox.State.NEVER_FETCHED
+
+
+def test_polling_stops_while_the_owner_is_deactivated() -> None:
+    """R2."""
+    admin = factories.user(role="admin")
+    mailbox = factories.mailbox(owner=factories.user(organization=admin.organization))
+    run, _ = scheduling.claim(mailbox)
+    deactivate_user(mailbox.owner)
+    assert scheduling.start(mailbox.pk, run.token) is None
+    assert not scheduling.due().exists()
+    reactivate_user(mailbox.owner)
+    assert list(scheduling.due()) == [mailbox]
+
+
+def test_activating_another_mailbox_in_mid_poll_leaves_the_old_one_without_next_fetch() -> None:
+    """R5."""
+    old = factories.mailbox()
+    new = factories.mailbox(owner=old.owner)
+    run, _ = scheduling.claim(old)
+    scheduling.start(old.pk, run.token)
+    activate(new)
+    scheduling.finish(run, FetchRun.State.DONE, "", next_fetch_at=timezone.now())
+    old.refresh_from_db()
+    assert old.next_fetch_at is None
+    assert list(scheduling.due()) == [new]
+
+
+def test_temporary_errors_back_off_to_an_hour_at_most() -> None:
+    """R18."""
+    mailbox = factories.mailbox(poll_interval_minutes=5)
+    minutes = [(scheduling.after_failure(mailbox, n) - timezone.now()).total_seconds() / 60 for n in (1, 2, 3, 9)]
+    assert 4.7 < minutes[0] < 5.3
+    assert 9.4 < minutes[1] < 10.6
+    assert 18.9 < minutes[2] < 21.1
+    assert 56 < minutes[3] <= 60
+
+
+def test_the_last_fifty_runs_are_kept() -> None:
+    """R18."""
+    mailbox = factories.mailbox()
+    for _ in range(scheduling.RUNS_KEPT + 5):
+        run, _is_new = scheduling.claim(mailbox)
+        scheduling.start(mailbox.pk, run.token)
+        scheduling.finish(run, FetchRun.State.DONE, "")
+    assert mailbox.runs.count() == scheduling.RUNS_KEPT
+    assert mailbox.runs.first() == run
+
+
+def test_dispatching_claims_everything_that_is_due() -> None:
+    """R15."""
+    boxes = [factories.mailbox() for _ in range(3)]
+    assert dispatch_due() == 3
+    assert FetchRun.objects.filter(mailbox__in=boxes, state=FetchRun.State.QUEUED).count() == 3
+    assert dispatch_due() == 0
+    assert settings.LEASE_SECONDS <= 120
