@@ -1,7 +1,9 @@
 # CRM Mail. `make help` lists what there is.
 # The base Python is only used to make .venv; everything else runs inside it.
 
-BASE_PYTHON ?= python3
+BASE_PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		&& { echo $$python; exit; }; done; echo python3)
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 STAMPS := $(VENV)/.stamps
@@ -34,6 +36,8 @@ test-embedded: $(STAMPS)/test ## every test on SQLite and the file broker
 test-services: $(STAMPS)/test ## every test on PostgreSQL and Redis (given, found here, or from the test extras)
 	$(PYTHON) -m tests.services $(PYTHON) -m pytest $(PYTEST_ARGS)
 
+# Checking must not make keys or a database in the data folder of a checkout.
+lint: export CRM_MAIL_DATA_DIR := $(abspath $(VENV))/.lint
 lint: $(STAMPS)/dev ## ruff, mypy, the floors, Django's checks, missing migrations
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .

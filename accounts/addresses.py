@@ -65,7 +65,11 @@ def normalize_address(text: str) -> str | None:
         return None
     local, at, domain = text.rpartition("@")
     normalized = normalize_domain(domain) if at and not domain.startswith("@") else None
-    if not local or normalized is None or any(character.isspace() or not character.isprintable() for character in local):
+    if (
+        not local
+        or normalized is None
+        or any(character.isspace() or not character.isprintable() for character in local)
+    ):
         return None
     address = f"{local.lower()}@{normalized}"
     return address if len(address) <= ADDRESS_LIMIT else None

@@ -12,9 +12,7 @@ from accounts.models import Mailbox, MailDomain, Organization, User
 
 def covers(domain_column: str, covered: str) -> Q:
     """Condition that the domain in `domain_column` covers the domain annotated as `covered`: equal to it or a parent of it."""
-    return Q(**{domain_column: F(covered)}) | Q(
-        **{f"{covered}__endswith": Concat(Value("."), F(domain_column))}
-    )
+    return Q(**{domain_column: F(covered)}) | Q(**{f"{covered}__endswith": Concat(Value("."), F(domain_column))})
 
 
 def is_internal(organization: str, address: str, domain: str) -> Combinable:

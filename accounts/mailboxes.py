@@ -17,7 +17,13 @@ own_addresses_changed = Signal()
 
 #: Fields whose change makes a rejected password worth another try.
 CONNECTION_FIELDS = frozenset(
-    {"incoming_host", "incoming_port", "incoming_security", "incoming_username", "incoming_password"}
+    {
+        "incoming_host",
+        "incoming_port",
+        "incoming_security",
+        "incoming_username",
+        "incoming_password",
+    }
 )
 
 
@@ -86,9 +92,7 @@ def activate(mailbox: Mailbox) -> None:
             is_active=False, next_fetch_at=None
         )
         polled = mailbox.kind == Mailbox.Kind.POP3
-        Mailbox.objects.filter(pk=mailbox.pk).update(
-            is_active=True, next_fetch_at=timezone.now() if polled else None
-        )
+        Mailbox.objects.filter(pk=mailbox.pk).update(is_active=True, next_fetch_at=timezone.now() if polled else None)
     mailbox.refresh_from_db()
 
 

@@ -226,9 +226,7 @@ class Mailbox(models.Model):
     incoming_username = models.CharField("user name", max_length=ADDRESS_LENGTH, blank=True)
     incoming_password = SecretField("password", default=no_secret, blank=True)
 
-    use_same_credentials = models.BooleanField(
-        "use the same credentials for the outgoing mail server", default=False
-    )
+    use_same_credentials = models.BooleanField("use the same credentials for the outgoing mail server", default=False)
     outgoing_host = models.CharField("outgoing server", max_length=253, blank=True)
     outgoing_port = models.PositiveIntegerField(
         "outgoing port", default=465, validators=[MinValueValidator(1), MaxValueValidator(65535)]
@@ -250,7 +248,10 @@ class Mailbox(models.Model):
         null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(3650)]
     )
     poll_interval_minutes = models.PositiveSmallIntegerField(
-        "fetch every (minutes)", null=True, blank=True, validators=[MinValueValidator(3), MaxValueValidator(60)]
+        "fetch every (minutes)",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(3), MaxValueValidator(60)],
     )
 
     is_active = models.BooleanField(default=False)
@@ -273,13 +274,17 @@ class Mailbox(models.Model):
             models.UniqueConstraint(fields=["owner", "email_address"], name="one_mailbox_each_address"),
             models.UniqueConstraint(fields=["owner"], condition=Q(kind="crm_mail"), name="one_crm_mail_account"),
             models.UniqueConstraint(
-                fields=["email_address"], condition=Q(kind="crm_mail"), name="crm_mail_address_taken_once"
+                fields=["email_address"],
+                condition=Q(kind="crm_mail"),
+                name="crm_mail_address_taken_once",
             ),
             models.CheckConstraint(
-                condition=Q(incoming_port__range=(1, 65535), outgoing_port__range=(1, 65535)), name="ports_exist"
+                condition=Q(incoming_port__range=(1, 65535), outgoing_port__range=(1, 65535)),
+                name="ports_exist",
             ),
             models.CheckConstraint(
-                condition=~Q(delete_policy="after_days") | Q(delete_after_days__gte=1), name="days_until_deletion"
+                condition=~Q(delete_policy="after_days") | Q(delete_after_days__gte=1),
+                name="days_until_deletion",
             ),
         ]
 

@@ -42,7 +42,13 @@ def check_own_domain(text: str) -> str:
 
 
 def set_up_organization(
-    *, name: str, domains: Iterable[str], time_zone: str, admin_email: str, admin_name: str, password: str
+    *,
+    name: str,
+    domains: Iterable[str],
+    time_zone: str,
+    admin_email: str,
+    admin_name: str,
+    password: str,
 ) -> User:
     """Create an organisation with its own mail domains and first administrator, whom it returns.
 
@@ -59,7 +65,10 @@ def set_up_organization(
     elif User.objects.filter(email=email).exists():
         errors["admin_email"] = ["Somebody already signs in with this address."]
     for field, check in (
-        ("domains", lambda: checked.extend(dict.fromkeys(check_own_domain(domain) for domain in domains))),
+        (
+            "domains",
+            lambda: checked.extend(dict.fromkeys(check_own_domain(domain) for domain in domains)),
+        ),
         ("time_zone", lambda: validate_time_zone(time_zone)),
         ("password", lambda: validate_password(password, User(email=email or "", name=admin_name))),
     ):
@@ -127,13 +136,17 @@ def accept_invitation(invitation: Invitation, *, name: str, password: str) -> Us
         NotPossible: it was used, has expired, or the address got an account meanwhile.
     """
     with transaction.atomic():
-        used = Invitation.objects.filter(
-            pk=invitation.pk, accepted_at=None, expires_at__gt=timezone.now()
-        ).update(accepted_at=timezone.now())
+        used = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, expires_at__gt=timezone.now()).update(
+            accepted_at=timezone.now()
+        )
         if not used or User.objects.filter(email=invitation.email).exists():
             raise NotPossible("This invitation has been used or has expired. Ask for a new one.")
         return User.objects.create_user(
-            invitation.email, password, organization=invitation.organization, name=name, role=invitation.role
+            invitation.email,
+            password,
+            organization=invitation.organization,
+            name=name,
+            role=invitation.role,
         )
 
 
@@ -189,5 +202,3 @@ def user_of_token(token: str) -> User | None:
     """The active user whom an API token signs in, or None."""
     row = ApiToken.objects.select_related("user__organization").filter(token_hash=hash_token(token)).first()
     return row.user if row and row.user.is_active else None
-
-

@@ -180,6 +180,7 @@ class Supervisor:
         self._running[child] = subprocess.Popen(  # noqa: S603 - the programs are our own
             child.argv,
             stdin=subprocess.DEVNULL,
+            stdout=2,  # standard output carries the supervisor's own few sentences
             env={**os.environ, **child.environment},
             pass_fds=child.pass_fds,
             start_new_session=True,

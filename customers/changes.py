@@ -49,7 +49,11 @@ def create_customer(*, addresses: Sequence[str], **fields: Any) -> Customer:
 
 
 def change_customer(
-    customer: Customer, *, addresses: Sequence[str] | None = None, keep_earlier_mail: bool = True, **fields: Any
+    customer: Customer,
+    *,
+    addresses: Sequence[str] | None = None,
+    keep_earlier_mail: bool = True,
+    **fields: Any,
 ) -> Customer:
     """Save changed fields and, where given, the whole new list of addresses.
 
@@ -80,7 +84,10 @@ def _replace_addresses(customer: Customer, addresses: Sequence[str]) -> None:
     customer.addresses.all().delete()
     CustomerAddress.objects.bulk_create(
         CustomerAddress(
-            customer=customer, organization_id=customer.organization_id, address=address, is_primary=is_primary
+            customer=customer,
+            organization_id=customer.organization_id,
+            address=address,
+            is_primary=is_primary,
         )
         for address, is_primary in after
     )

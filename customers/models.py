@@ -73,7 +73,12 @@ class Customer(models.Model):
 
     class Meta:
         ordering = ["last_name", "first_name", "id"]
-        indexes = [models.Index(fields=["organization", "kind", "last_name", "first_name", "id"], name="customer_list")]
+        indexes = [
+            models.Index(
+                fields=["organization", "kind", "last_name", "first_name", "id"],
+                name="customer_list",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -61,7 +61,11 @@ def poll(run: FetchRun, progress: Progress = lambda run: None) -> FetchRun:
         log.info("%s", error)
         scheduling.finish(run, FetchRun.State.FAILED, "Stopped: the mailbox's settings changed meanwhile.")
     except Exception:
-        _fail(run, "internal", "An error inside CRM Mail stopped this fetch; its administrators find it in the log.")
+        _fail(
+            run,
+            "internal",
+            "An error inside CRM Mail stopped this fetch; its administrators find it in the log.",
+        )
         raise
     else:
         scheduling.finish(
@@ -143,11 +147,7 @@ class _Poll:
         else:
             return new
         SeenUid.objects.bulk_create(
-            (
-                SeenUid(mailbox=mailbox, uid=uid, outcome=SeenUid.Outcome.SKIPPED)
-                for uid in new
-                if uid not in chosen
-            ),
+            (SeenUid(mailbox=mailbox, uid=uid, outcome=SeenUid.Outcome.SKIPPED) for uid in new if uid not in chosen),
             batch_size=_IN_QUERY,
         )
         return chosen

@@ -125,7 +125,12 @@ def finish(run: FetchRun, outcome: FetchRun.State, error: str, **mailbox_fields:
     """
     with transaction.atomic():
         FetchRun.objects.filter(pk=run.pk).update(
-            state=outcome, error=error, finished=timezone.now(), new=run.new, deleted=run.deleted, total=run.total
+            state=outcome,
+            error=error,
+            finished=timezone.now(),
+            new=run.new,
+            deleted=run.deleted,
+            total=run.total,
         )
         Mailbox.objects.filter(pk=run.mailbox_id, lease_token=run.token).update(
             lease_token=None, lease_until=None, **mailbox_fields

@@ -83,6 +83,12 @@ def change_address(account: MailAccount, address: str) -> None:
         own_addresses_changed.send(sender=User, user=user)
 
 
+def change_signature(account: MailAccount, signature: str) -> None:
+    """Save what is put under messages that the user writes."""
+    account.signature = signature
+    account.save(update_fields=["signature"])
+
+
 def _check_names(names: Sequence[str]) -> None:
     if len(names) > MAX_FOLDERS:
         raise NotPossible(f"There can be at most {MAX_FOLDERS}.")
@@ -92,7 +98,9 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _save(
-    known: models.QuerySet[Folder] | models.QuerySet[Label], wanted: Sequence[Wanted], blank: Folder | Label
+    known: models.QuerySet[Folder] | models.QuerySet[Label],
+    wanted: Sequence[Wanted],
+    blank: Folder | Label,
 ) -> None:
     """Rename the `known` rows that are wanted and add the others as copies of `blank`.
 

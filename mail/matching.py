@@ -64,7 +64,11 @@ def relink(customer: Customer) -> None:
     Correspondence.objects.bulk_create(
         (
             Correspondence(
-                message_id=message, customer=customer, role=role, address=address, domain=domain_of(address)
+                message_id=message,
+                customer=customer,
+                role=role,
+                address=address,
+                domain=domain_of(address),
             )
             for message, role, address in found.iterator()
             if (message, role, address) not in known
@@ -87,7 +91,10 @@ def effective(links: QuerySet[Correspondence]) -> QuerySet[Correspondence]:
     """Those of `links` that make a correspondent now: From of a received message, To or Cc of a sent one, never a colleague."""
     return links.filter(
         Q(message__direction=Message.Direction.RECEIVED, role=Participant.Role.FROM)
-        | Q(message__direction=Message.Direction.SENT, role__in=(Participant.Role.TO, Participant.Role.CC))
+        | Q(
+            message__direction=Message.Direction.SENT,
+            role__in=(Participant.Role.TO, Participant.Role.CC),
+        )
     ).exclude(is_internal("message__owner__organization", "address", "domain"))
 
 

@@ -54,7 +54,9 @@ class Folder(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["account", "name"], name="folder_names_differ"),
             models.UniqueConstraint(
-                fields=["account", "kind"], condition=~Q(kind="custom"), name="one_folder_of_each_kind"
+                fields=["account", "kind"],
+                condition=~Q(kind="custom"),
+                name="one_folder_of_each_kind",
             ),
         ]
 

@@ -15,7 +15,13 @@ from accounts.models import Mailbox, User
 from customers.models import Customer
 from mail.models import Message, Thread
 from sharing.audit import record
-from sharing.models import MAX_EXCLUDED_DOMAINS, AuditEntry, ExcludedDomain, SharedRecord, SharingPolicy
+from sharing.models import (
+    MAX_EXCLUDED_DOMAINS,
+    AuditEntry,
+    ExcludedDomain,
+    SharedRecord,
+    SharingPolicy,
+)
 
 Action = AuditEntry.Action
 
@@ -42,7 +48,12 @@ def check_excluded_domains(texts: Iterable[str]) -> list[str]:
 
 
 def connect_mailbox(
-    owner: User, *, actor: User, sharing_mode: str, excluded_domains: Sequence[str] = (), **fields: Any
+    owner: User,
+    *,
+    actor: User,
+    sharing_mode: str,
+    excluded_domains: Sequence[str] = (),
+    **fields: Any,
 ) -> Mailbox:
     """Add a POP3 mailbox together with the sharing permission that was chosen for it: there is no default (R13).
 

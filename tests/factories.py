@@ -57,7 +57,13 @@ def user(
     return made
 
 
-def mailbox(*, owner: User | None = None, mode: str | None = "public", excluded_domains: Sequence[str] = (), **fields: Any) -> Mailbox:
+def mailbox(
+    *,
+    owner: User | None = None,
+    mode: str | None = "public",
+    excluded_domains: Sequence[str] = (),
+    **fields: Any,
+) -> Mailbox:
     """A POP3 mailbox with a sharing mode (None: not chosen yet); the owner gets a CRM Mail account if they have none."""
     number = next(_numbers)
     holder = owner or user()
@@ -74,7 +80,11 @@ def mailbox(*, owner: User | None = None, mode: str | None = "public", excluded_
         "use_same_credentials": True,
     } | fields
     made = connect_mailbox(
-        holder, actor=holder, sharing_mode=mode or "private", excluded_domains=excluded_domains, **values
+        holder,
+        actor=holder,
+        sharing_mode=mode or "private",
+        excluded_domains=excluded_domains,
+        **values,
     )
     if mode is None:
         made.policy.delete()
@@ -149,7 +159,10 @@ def file_raw(mailbox: Mailbox, raw: bytes) -> Message:
     """Put the bytes of one message into a mailbox, as a fetch does."""
     message = file_messages(mailbox, [Arrival(raw=raw, parsed=parse(raw), size=len(raw))])[0]
     SeenUid.objects.create(
-        mailbox=mailbox, uid=f"uid-{next(_numbers)}", outcome=SeenUid.Outcome.STORED, message=message
+        mailbox=mailbox,
+        uid=f"uid-{next(_numbers)}",
+        outcome=SeenUid.Outcome.STORED,
+        message=message,
     )
     return message
 

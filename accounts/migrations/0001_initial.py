@@ -10,123 +10,429 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('email', models.EmailField(max_length=320, unique=True, verbose_name='e-mail address')),
-                ('name', models.CharField(max_length=200)),
-                ('role', models.CharField(choices=[('admin', 'Administrator'), ('member', 'Member')], default='member', max_length=10)),
-                ('is_active', models.BooleanField(default=True)),
-                ('date_joined', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                (
+                    "last_login",
+                    models.DateTimeField(blank=True, null=True, verbose_name="last login"),
+                ),
+                (
+                    "email",
+                    models.EmailField(max_length=320, unique=True, verbose_name="e-mail address"),
+                ),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("admin", "Administrator"), ("member", "Member")],
+                        default="member",
+                        max_length=10,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "date_joined",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
             options={
-                'ordering': ['name', 'id'],
+                "ordering": ["name", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Organization',
+            name="Organization",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('time_zone', models.CharField(default='UTC', max_length=64, validators=[accounts.models.validate_time_zone])),
-                ('poll_interval_minutes', models.PositiveSmallIntegerField(default=5, validators=[django.core.validators.MinValueValidator(3), django.core.validators.MaxValueValidator(60)])),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="UTC",
+                        max_length=64,
+                        validators=[accounts.models.validate_time_zone],
+                    ),
+                ),
+                (
+                    "poll_interval_minutes",
+                    models.PositiveSmallIntegerField(
+                        default=5,
+                        validators=[
+                            django.core.validators.MinValueValidator(3),
+                            django.core.validators.MaxValueValidator(60),
+                        ],
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('token_hash', models.CharField(max_length=64, unique=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_tokens', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("token_hash", models.CharField(max_length=64, unique=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_tokens",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Invitation',
+            name="Invitation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('email', models.EmailField(max_length=320)),
-                ('name', models.CharField(blank=True, max_length=200)),
-                ('role', models.CharField(choices=[('admin', 'Administrator'), ('member', 'Member')], default='member', max_length=10)),
-                ('token_hash', models.CharField(max_length=64, unique=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('expires_at', models.DateTimeField()),
-                ('accepted_at', models.DateTimeField(blank=True, null=True)),
-                ('invited_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='invitations', to='accounts.organization')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("email", models.EmailField(max_length=320)),
+                ("name", models.CharField(blank=True, max_length=200)),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("admin", "Administrator"), ("member", "Member")],
+                        default="member",
+                        max_length=10,
+                    ),
+                ),
+                ("token_hash", models.CharField(max_length=64, unique=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("expires_at", models.DateTimeField()),
+                ("accepted_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "invited_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="invitations",
+                        to="accounts.organization",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.AddField(
-            model_name='user',
-            name='organization',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='users', to='accounts.organization'),
+            model_name="user",
+            name="organization",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="users",
+                to="accounts.organization",
+            ),
         ),
         migrations.CreateModel(
-            name='Mailbox',
+            name="Mailbox",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('crm_mail', 'CRM Mail'), ('pop3', 'POP3')], default='pop3', max_length=10)),
-                ('name', models.CharField(max_length=100, verbose_name='account name')),
-                ('email_address', models.CharField(db_index=True, max_length=320, verbose_name='e-mail address')),
-                ('incoming_host', models.CharField(blank=True, max_length=253, verbose_name='incoming server')),
-                ('incoming_port', models.PositiveIntegerField(default=995, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='port')),
-                ('incoming_security', models.CharField(choices=[('ssl', 'SSL/TLS'), ('starttls', 'STARTTLS'), ('none', 'None (plain text)')], default='ssl', max_length=10, verbose_name='security')),
-                ('incoming_username', models.CharField(blank=True, max_length=320, verbose_name='user name')),
-                ('incoming_password', accounts.credentials.SecretField(blank=True, default=accounts.credentials.no_secret, verbose_name='password')),
-                ('use_same_credentials', models.BooleanField(default=False, verbose_name='use the same credentials for the outgoing mail server')),
-                ('outgoing_host', models.CharField(blank=True, max_length=253, verbose_name='outgoing server')),
-                ('outgoing_port', models.PositiveIntegerField(default=465, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='outgoing port')),
-                ('outgoing_security', models.CharField(choices=[('ssl', 'SSL/TLS'), ('starttls', 'STARTTLS'), ('none', 'None (plain text)')], default='ssl', max_length=10, verbose_name='outgoing security')),
-                ('outgoing_username', models.CharField(blank=True, max_length=320, verbose_name='outgoing user name')),
-                ('outgoing_password', accounts.credentials.SecretField(blank=True, default=accounts.credentials.no_secret, verbose_name='outgoing password')),
-                ('allow_plain_text', models.BooleanField(default=False, verbose_name='send passwords and mail unencrypted')),
-                ('delete_policy', models.CharField(choices=[('leave', 'Leave messages on the server'), ('after_fetch', 'Delete after fetching'), ('after_days', 'Delete some days after fetching'), ('when_deleted', 'Delete when deleted in CRM Mail')], default='leave', max_length=12, verbose_name='delete message setting')),
-                ('delete_after_days', models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3650)])),
-                ('used_by_other_clients', models.BooleanField(default=False, verbose_name='used by other POP clients too')),
-                ('import_since', models.CharField(choices=[('all', 'Everything on the server'), ('days', 'The last days'), ('now', 'Only mail that arrives from now on')], default='all', max_length=4, verbose_name='first fetch')),
-                ('import_days', models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3650)])),
-                ('poll_interval_minutes', models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(3), django.core.validators.MaxValueValidator(60)], verbose_name='fetch every (minutes)')),
-                ('is_active', models.BooleanField(default=False)),
-                ('state', models.CharField(choices=[('ok', 'Working'), ('never_fetched', 'Not fetched yet'), ('password_rejected', 'Password rejected'), ('error', 'Error'), ('paused', 'Paused')], default='never_fetched', max_length=20)),
-                ('last_error', models.TextField(blank=True)),
-                ('last_fetched_at', models.DateTimeField(blank=True, null=True)),
-                ('next_fetch_at', models.DateTimeField(blank=True, null=True)),
-                ('failures', models.PositiveIntegerField(default=0)),
-                ('lease_token', models.UUIDField(blank=True, null=True)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='mailboxes', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("crm_mail", "CRM Mail"), ("pop3", "POP3")],
+                        default="pop3",
+                        max_length=10,
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, verbose_name="account name")),
+                (
+                    "email_address",
+                    models.CharField(db_index=True, max_length=320, verbose_name="e-mail address"),
+                ),
+                (
+                    "incoming_host",
+                    models.CharField(blank=True, max_length=253, verbose_name="incoming server"),
+                ),
+                (
+                    "incoming_port",
+                    models.PositiveIntegerField(
+                        default=995,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(65535),
+                        ],
+                        verbose_name="port",
+                    ),
+                ),
+                (
+                    "incoming_security",
+                    models.CharField(
+                        choices=[
+                            ("ssl", "SSL/TLS"),
+                            ("starttls", "STARTTLS"),
+                            ("none", "None (plain text)"),
+                        ],
+                        default="ssl",
+                        max_length=10,
+                        verbose_name="security",
+                    ),
+                ),
+                (
+                    "incoming_username",
+                    models.CharField(blank=True, max_length=320, verbose_name="user name"),
+                ),
+                (
+                    "incoming_password",
+                    accounts.credentials.SecretField(
+                        blank=True, default=accounts.credentials.no_secret, verbose_name="password"
+                    ),
+                ),
+                (
+                    "use_same_credentials",
+                    models.BooleanField(
+                        default=False,
+                        verbose_name="use the same credentials for the outgoing mail server",
+                    ),
+                ),
+                (
+                    "outgoing_host",
+                    models.CharField(blank=True, max_length=253, verbose_name="outgoing server"),
+                ),
+                (
+                    "outgoing_port",
+                    models.PositiveIntegerField(
+                        default=465,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(65535),
+                        ],
+                        verbose_name="outgoing port",
+                    ),
+                ),
+                (
+                    "outgoing_security",
+                    models.CharField(
+                        choices=[
+                            ("ssl", "SSL/TLS"),
+                            ("starttls", "STARTTLS"),
+                            ("none", "None (plain text)"),
+                        ],
+                        default="ssl",
+                        max_length=10,
+                        verbose_name="outgoing security",
+                    ),
+                ),
+                (
+                    "outgoing_username",
+                    models.CharField(blank=True, max_length=320, verbose_name="outgoing user name"),
+                ),
+                (
+                    "outgoing_password",
+                    accounts.credentials.SecretField(
+                        blank=True,
+                        default=accounts.credentials.no_secret,
+                        verbose_name="outgoing password",
+                    ),
+                ),
+                (
+                    "allow_plain_text",
+                    models.BooleanField(default=False, verbose_name="send passwords and mail unencrypted"),
+                ),
+                (
+                    "delete_policy",
+                    models.CharField(
+                        choices=[
+                            ("leave", "Leave messages on the server"),
+                            ("after_fetch", "Delete after fetching"),
+                            ("after_days", "Delete some days after fetching"),
+                            ("when_deleted", "Delete when deleted in CRM Mail"),
+                        ],
+                        default="leave",
+                        max_length=12,
+                        verbose_name="delete message setting",
+                    ),
+                ),
+                (
+                    "delete_after_days",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(3650),
+                        ],
+                    ),
+                ),
+                (
+                    "used_by_other_clients",
+                    models.BooleanField(default=False, verbose_name="used by other POP clients too"),
+                ),
+                (
+                    "import_since",
+                    models.CharField(
+                        choices=[
+                            ("all", "Everything on the server"),
+                            ("days", "The last days"),
+                            ("now", "Only mail that arrives from now on"),
+                        ],
+                        default="all",
+                        max_length=4,
+                        verbose_name="first fetch",
+                    ),
+                ),
+                (
+                    "import_days",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(3650),
+                        ],
+                    ),
+                ),
+                (
+                    "poll_interval_minutes",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(3),
+                            django.core.validators.MaxValueValidator(60),
+                        ],
+                        verbose_name="fetch every (minutes)",
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("ok", "Working"),
+                            ("never_fetched", "Not fetched yet"),
+                            ("password_rejected", "Password rejected"),
+                            ("error", "Error"),
+                            ("paused", "Paused"),
+                        ],
+                        default="never_fetched",
+                        max_length=20,
+                    ),
+                ),
+                ("last_error", models.TextField(blank=True)),
+                ("last_fetched_at", models.DateTimeField(blank=True, null=True)),
+                ("next_fetch_at", models.DateTimeField(blank=True, null=True)),
+                ("failures", models.PositiveIntegerField(default=0)),
+                ("lease_token", models.UUIDField(blank=True, null=True)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="mailboxes",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'mailboxes',
-                'indexes': [models.Index(condition=models.Q(('is_active', True)), fields=['next_fetch_at'], name='mailbox_due')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('is_active', True)), fields=('owner',), name='one_active_mailbox'), models.UniqueConstraint(fields=('owner', 'email_address'), name='one_mailbox_each_address'), models.UniqueConstraint(condition=models.Q(('kind', 'crm_mail')), fields=('owner',), name='one_crm_mail_account'), models.UniqueConstraint(condition=models.Q(('kind', 'crm_mail')), fields=('email_address',), name='crm_mail_address_taken_once'), models.CheckConstraint(condition=models.Q(('incoming_port__range', (1, 65535)), ('outgoing_port__range', (1, 65535))), name='ports_exist'), models.CheckConstraint(condition=models.Q(models.Q(('delete_policy', 'after_days'), _negated=True), ('delete_after_days__gte', 1), _connector='OR'), name='days_until_deletion')],
+                "verbose_name_plural": "mailboxes",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("is_active", True)),
+                        fields=["next_fetch_at"],
+                        name="mailbox_due",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_active", True)),
+                        fields=("owner",),
+                        name="one_active_mailbox",
+                    ),
+                    models.UniqueConstraint(fields=("owner", "email_address"), name="one_mailbox_each_address"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("kind", "crm_mail")),
+                        fields=("owner",),
+                        name="one_crm_mail_account",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("kind", "crm_mail")),
+                        fields=("email_address",),
+                        name="crm_mail_address_taken_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("incoming_port__range", (1, 65535)),
+                            ("outgoing_port__range", (1, 65535)),
+                        ),
+                        name="ports_exist",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("delete_policy", "after_days"), _negated=True),
+                            ("delete_after_days__gte", 1),
+                            _connector="OR",
+                        ),
+                        name="days_until_deletion",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='MailDomain',
+            name="MailDomain",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('domain', models.CharField(max_length=253)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='mail_domains', to='accounts.organization')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("domain", models.CharField(max_length=253)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="mail_domains",
+                        to="accounts.organization",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
-                'constraints': [models.UniqueConstraint(fields=('organization', 'domain'), name='one_mail_domain_each')],
+                "ordering": ["id"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("organization", "domain"), name="one_mail_domain_each")
+                ],
             },
         ),
     ]

@@ -6,49 +6,111 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('mail', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("mail", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='FetchRun',
+            name="FetchRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('token', models.UUIDField(unique=True)),
-                ('state', models.CharField(choices=[('queued', 'Waiting for a worker'), ('running', 'Fetching'), ('done', 'Done'), ('yielded', 'To be continued'), ('failed', 'Failed')], default='queued', max_length=8)),
-                ('started', models.DateTimeField(default=django.utils.timezone.now)),
-                ('finished', models.DateTimeField(blank=True, null=True)),
-                ('total', models.PositiveIntegerField(default=0, help_text='messages found to be new')),
-                ('new', models.PositiveIntegerField(default=0, help_text='messages stored so far')),
-                ('deleted', models.PositiveIntegerField(default=0, help_text='messages deleted from the server')),
-                ('error', models.TextField(blank=True)),
-                ('mailbox', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='accounts.mailbox')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("token", models.UUIDField(unique=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Waiting for a worker"),
+                            ("running", "Fetching"),
+                            ("done", "Done"),
+                            ("yielded", "To be continued"),
+                            ("failed", "Failed"),
+                        ],
+                        default="queued",
+                        max_length=8,
+                    ),
+                ),
+                ("started", models.DateTimeField(default=django.utils.timezone.now)),
+                ("finished", models.DateTimeField(blank=True, null=True)),
+                (
+                    "total",
+                    models.PositiveIntegerField(default=0, help_text="messages found to be new"),
+                ),
+                ("new", models.PositiveIntegerField(default=0, help_text="messages stored so far")),
+                (
+                    "deleted",
+                    models.PositiveIntegerField(default=0, help_text="messages deleted from the server"),
+                ),
+                ("error", models.TextField(blank=True)),
+                (
+                    "mailbox",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="runs",
+                        to="accounts.mailbox",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-started', '-id'],
-                'indexes': [models.Index(fields=['mailbox', '-started', '-id'], name='runs_of_mailbox')],
+                "ordering": ["-started", "-id"],
+                "indexes": [models.Index(fields=["mailbox", "-started", "-id"], name="runs_of_mailbox")],
             },
         ),
         migrations.CreateModel(
-            name='SeenUid',
+            name="SeenUid",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uid', models.CharField(max_length=255)),
-                ('outcome', models.CharField(choices=[('stored', 'stored'), ('oversize', 'too large, headers stored'), ('skipped', 'left out by the import choice')], max_length=8)),
-                ('digest', models.CharField(blank=True, help_text='SHA-256 of the raw bytes', max_length=64)),
-                ('seen_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('deleted_at', models.DateTimeField(help_text='when the server confirmed its deletion', null=True)),
-                ('mailbox', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='seen_uids', to='accounts.mailbox')),
-                ('message', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='seen_uids', to='mail.message')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("uid", models.CharField(max_length=255)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("stored", "stored"),
+                            ("oversize", "too large, headers stored"),
+                            ("skipped", "left out by the import choice"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "digest",
+                    models.CharField(blank=True, help_text="SHA-256 of the raw bytes", max_length=64),
+                ),
+                ("seen_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "deleted_at",
+                    models.DateTimeField(help_text="when the server confirmed its deletion", null=True),
+                ),
+                (
+                    "mailbox",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="seen_uids",
+                        to="accounts.mailbox",
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="seen_uids",
+                        to="mail.message",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['mailbox', 'digest'], name='seen_by_digest')],
-                'constraints': [models.UniqueConstraint(fields=('mailbox', 'uid'), name='uid_seen_once')],
+                "indexes": [models.Index(fields=["mailbox", "digest"], name="seen_by_digest")],
+                "constraints": [models.UniqueConstraint(fields=("mailbox", "uid"), name="uid_seen_once")],
             },
         ),
     ]

@@ -7,210 +7,397 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('customers', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("customers", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Message',
+            name="Message",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('direction', models.CharField(choices=[('received', 'Received'), ('sent', 'Sent')], max_length=8)),
-                ('message_id', models.CharField(blank=True, max_length=255)),
-                ('subject', models.CharField(blank=True, max_length=998)),
-                ('from_name', models.CharField(blank=True, max_length=320)),
-                ('from_address', models.CharField(blank=True, max_length=320)),
-                ('date', models.DateTimeField()),
-                ('filed_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('snippet', models.CharField(blank=True, max_length=200)),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('size', models.PositiveBigIntegerField(help_text='bytes of the message on the server')),
-                ('has_attachments', models.BooleanField(default=False)),
-                ('is_complete', models.BooleanField(default=True, help_text='whether all bytes are here, not the headers alone')),
-                ('note', models.TextField(blank=True, help_text='what could not be read or fetched, for people')),
-                ('is_draft', models.BooleanField(default=False)),
-                ('is_read', models.BooleanField(default=False)),
-                ('is_starred', models.BooleanField(default=False)),
-                ('is_private', models.BooleanField(default=False)),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                (
+                    "direction",
+                    models.CharField(choices=[("received", "Received"), ("sent", "Sent")], max_length=8),
+                ),
+                ("message_id", models.CharField(blank=True, max_length=255)),
+                ("subject", models.CharField(blank=True, max_length=998)),
+                ("from_name", models.CharField(blank=True, max_length=320)),
+                ("from_address", models.CharField(blank=True, max_length=320)),
+                ("date", models.DateTimeField()),
+                (
+                    "filed_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("snippet", models.CharField(blank=True, max_length=200)),
+                ("fingerprint", models.CharField(max_length=64)),
+                (
+                    "size",
+                    models.PositiveBigIntegerField(help_text="bytes of the message on the server"),
+                ),
+                ("has_attachments", models.BooleanField(default=False)),
+                (
+                    "is_complete",
+                    models.BooleanField(default=True, help_text="whether all bytes are here, not the headers alone"),
+                ),
+                (
+                    "note",
+                    models.TextField(blank=True, help_text="what could not be read or fetched, for people"),
+                ),
+                ("is_draft", models.BooleanField(default=False)),
+                ("is_read", models.BooleanField(default=False)),
+                ("is_starred", models.BooleanField(default=False)),
+                ("is_private", models.BooleanField(default=False)),
             ],
         ),
         migrations.CreateModel(
-            name='MailAccount',
+            name="MailAccount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('signature', models.TextField(blank=True, max_length=10000)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('mailbox', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='mail_account', to='accounts.mailbox')),
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='mail_account', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("signature", models.TextField(blank=True, max_length=10000)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "mailbox",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="mail_account",
+                        to="accounts.mailbox",
+                    ),
+                ),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="mail_account",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Label',
+            name="Label",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('colour', models.CharField(default='#6b7280', max_length=7)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='labels', to='mail.mailaccount')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("colour", models.CharField(default="#6b7280", max_length=7)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="labels",
+                        to="mail.mailaccount",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Folder',
+            name="Folder",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('inbox', 'Inbox'), ('sent', 'Sent'), ('drafts', 'Drafts'), ('trash', 'Trash'), ('custom', 'Folder')], default='custom', max_length=10)),
-                ('name', models.CharField(max_length=100)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='folders', to='mail.mailaccount')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("inbox", "Inbox"),
+                            ("sent", "Sent"),
+                            ("drafts", "Drafts"),
+                            ("trash", "Trash"),
+                            ("custom", "Folder"),
+                        ],
+                        default="custom",
+                        max_length=10,
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="folders",
+                        to="mail.mailaccount",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='MessageText',
+            name="MessageText",
             fields=[
-                ('message', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='body', serialize=False, to='mail.message')),
-                ('text', models.TextField(blank=True)),
+                (
+                    "message",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="body",
+                        serialize=False,
+                        to="mail.message",
+                    ),
+                ),
+                ("text", models.TextField(blank=True)),
             ],
         ),
         migrations.AddField(
-            model_name='message',
-            name='folder',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='mail.folder'),
+            model_name="message",
+            name="folder",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="messages",
+                to="mail.folder",
+            ),
         ),
         migrations.AddField(
-            model_name='message',
-            name='labels',
-            field=models.ManyToManyField(blank=True, related_name='messages', to='mail.label'),
+            model_name="message",
+            name="labels",
+            field=models.ManyToManyField(blank=True, related_name="messages", to="mail.label"),
         ),
         migrations.AddField(
-            model_name='message',
-            name='mailbox',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='accounts.mailbox'),
+            model_name="message",
+            name="mailbox",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="messages",
+                to="accounts.mailbox",
+            ),
         ),
         migrations.AddField(
-            model_name='message',
-            name='owner',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='messages', to=settings.AUTH_USER_MODEL),
+            model_name="message",
+            name="owner",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="messages",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.CreateModel(
-            name='Correspondence',
+            name="Correspondence",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('from', 'From'), ('sender', 'Sender'), ('reply_to', 'Reply-To'), ('to', 'To'), ('cc', 'Cc'), ('bcc', 'Bcc')], max_length=8)),
-                ('address', models.CharField(max_length=320)),
-                ('domain', models.CharField(max_length=253)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='correspondences', to='customers.customer')),
-                ('message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='correspondences', to='mail.message')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("from", "From"),
+                            ("sender", "Sender"),
+                            ("reply_to", "Reply-To"),
+                            ("to", "To"),
+                            ("cc", "Cc"),
+                            ("bcc", "Bcc"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("address", models.CharField(max_length=320)),
+                ("domain", models.CharField(max_length=253)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="correspondences",
+                        to="customers.customer",
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="correspondences",
+                        to="mail.message",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Attachment',
+            name="Attachment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('part', models.PositiveIntegerField(help_text='position of the part in a depth-first walk of the message')),
-                ('name', models.CharField(max_length=200)),
-                ('content_type', models.CharField(max_length=127)),
-                ('content_id', models.CharField(blank=True, max_length=255)),
-                ('size', models.PositiveBigIntegerField(help_text='bytes, decoded')),
-                ('is_inline', models.BooleanField(default=False)),
-                ('message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attachments', to='mail.message')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                (
+                    "part",
+                    models.PositiveIntegerField(help_text="position of the part in a depth-first walk of the message"),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("content_type", models.CharField(max_length=127)),
+                ("content_id", models.CharField(blank=True, max_length=255)),
+                ("size", models.PositiveBigIntegerField(help_text="bytes, decoded")),
+                ("is_inline", models.BooleanField(default=False)),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attachments",
+                        to="mail.message",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['part'],
+                "ordering": ["part"],
             },
         ),
         migrations.CreateModel(
-            name='Participant',
+            name="Participant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('from', 'From'), ('sender', 'Sender'), ('reply_to', 'Reply-To'), ('to', 'To'), ('cc', 'Cc'), ('bcc', 'Bcc')], max_length=8)),
-                ('name', models.CharField(blank=True, max_length=320)),
-                ('address', models.CharField(db_index=True, max_length=320)),
-                ('domain', models.CharField(max_length=253)),
-                ('message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='participants', to='mail.message')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("from", "From"),
+                            ("sender", "Sender"),
+                            ("reply_to", "Reply-To"),
+                            ("to", "To"),
+                            ("cc", "Cc"),
+                            ("bcc", "Bcc"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("name", models.CharField(blank=True, max_length=320)),
+                ("address", models.CharField(db_index=True, max_length=320)),
+                ("domain", models.CharField(max_length=253)),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="participants",
+                        to="mail.message",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='RawChunk',
+            name="RawChunk",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('data', models.BinaryField()),
-                ('message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='chunks', to='mail.message')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("data", models.BinaryField()),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="chunks",
+                        to="mail.message",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Thread',
+            name="Thread",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('root', models.CharField(max_length=255)),
-                ('is_private', models.BooleanField(default=False)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='threads', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("root", models.CharField(max_length=255)),
+                ("is_private", models.BooleanField(default=False)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="threads",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='message',
-            name='thread',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='mail.thread'),
+            model_name="message",
+            name="thread",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="messages",
+                to="mail.thread",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='label',
-            constraint=models.UniqueConstraint(fields=('account', 'name'), name='label_names_differ'),
+            model_name="label",
+            constraint=models.UniqueConstraint(fields=("account", "name"), name="label_names_differ"),
         ),
         migrations.AddConstraint(
-            model_name='folder',
-            constraint=models.UniqueConstraint(fields=('account', 'name'), name='folder_names_differ'),
+            model_name="folder",
+            constraint=models.UniqueConstraint(fields=("account", "name"), name="folder_names_differ"),
         ),
         migrations.AddConstraint(
-            model_name='folder',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'custom'), _negated=True), fields=('account', 'kind'), name='one_folder_of_each_kind'),
+            model_name="folder",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind", "custom"), _negated=True),
+                fields=("account", "kind"),
+                name="one_folder_of_each_kind",
+            ),
         ),
         migrations.AddIndex(
-            model_name='correspondence',
-            index=models.Index(fields=['customer', 'message'], name='correspondence_of_customer'),
+            model_name="correspondence",
+            index=models.Index(fields=["customer", "message"], name="correspondence_of_customer"),
         ),
         migrations.AddConstraint(
-            model_name='correspondence',
-            constraint=models.UniqueConstraint(fields=('message', 'customer', 'role', 'address'), name='correspondence_once'),
+            model_name="correspondence",
+            constraint=models.UniqueConstraint(
+                fields=("message", "customer", "role", "address"), name="correspondence_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rawchunk',
-            constraint=models.UniqueConstraint(fields=('message', 'number'), name='raw_chunk_once'),
+            model_name="rawchunk",
+            constraint=models.UniqueConstraint(fields=("message", "number"), name="raw_chunk_once"),
         ),
         migrations.AddIndex(
-            model_name='thread',
-            index=models.Index(fields=['owner', 'root'], name='thread_by_root'),
+            model_name="thread",
+            index=models.Index(fields=["owner", "root"], name="thread_by_root"),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(fields=['folder', '-date', '-id'], name='message_in_folder'),
+            model_name="message",
+            index=models.Index(fields=["folder", "-date", "-id"], name="message_in_folder"),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(fields=['owner', '-date', '-id'], name='message_of_owner'),
+            model_name="message",
+            index=models.Index(fields=["owner", "-date", "-id"], name="message_of_owner"),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(fields=['owner', 'message_id'], name='message_by_id'),
+            model_name="message",
+            index=models.Index(fields=["owner", "message_id"], name="message_by_id"),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(fields=['owner', 'from_address'], name='message_by_sender'),
+            model_name="message",
+            index=models.Index(fields=["owner", "from_address"], name="message_by_sender"),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(fields=['fingerprint'], name='message_by_fingerprint'),
+            model_name="message",
+            index=models.Index(fields=["fingerprint"], name="message_by_fingerprint"),
         ),
     ]

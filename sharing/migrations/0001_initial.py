@@ -7,67 +7,172 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('customers', '0001_initial'),
-        ('mail', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("customers", "0001_initial"),
+        ("mail", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SharingPolicy',
+            name="SharingPolicy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('mode', models.CharField(choices=[('public', 'Public – Complete Sharing'), ('custom', 'Custom – Record-level Sharing'), ('private', 'Private – Only me')], max_length=7)),
-                ('changed_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('mailbox', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='policy', to='accounts.mailbox')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                (
+                    "mode",
+                    models.CharField(
+                        choices=[
+                            ("public", "Public – Complete Sharing"),
+                            ("custom", "Custom – Record-level Sharing"),
+                            ("private", "Private – Only me"),
+                        ],
+                        max_length=7,
+                    ),
+                ),
+                ("changed_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "mailbox",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="policy",
+                        to="accounts.mailbox",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('action', models.CharField(choices=[('policy_changed', 'changed the sharing of a mailbox'), ('record_shared', 'ticked Share Email'), ('record_unshared', 'unticked Share Email'), ('kept_private', 'kept mail private'), ('privacy_lifted', 'no longer keeps mail private'), ('message_opened', 'opened a shared message')], max_length=20)),
-                ('details', models.JSONField(default=dict)),
-                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('customer', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='customers.customer')),
-                ('mailbox', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='accounts.mailbox')),
-                ('message', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='audit_entries', to='mail.message')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='audit_entries', to='accounts.organization')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "action",
+                    models.CharField(
+                        choices=[
+                            ("policy_changed", "changed the sharing of a mailbox"),
+                            ("record_shared", "ticked Share Email"),
+                            ("record_unshared", "unticked Share Email"),
+                            ("kept_private", "kept mail private"),
+                            ("privacy_lifted", "no longer keeps mail private"),
+                            ("message_opened", "opened a shared message"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("details", models.JSONField(default=dict)),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="customers.customer",
+                    ),
+                ),
+                (
+                    "mailbox",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="accounts.mailbox",
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="audit_entries",
+                        to="mail.message",
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="audit_entries",
+                        to="accounts.organization",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-at', '-id'],
-                'indexes': [models.Index(fields=['organization', '-at'], name='audit_by_time')],
+                "ordering": ["-at", "-id"],
+                "indexes": [models.Index(fields=["organization", "-at"], name="audit_by_time")],
             },
         ),
         migrations.CreateModel(
-            name='SharedRecord',
+            name="SharedRecord",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='shared_by', to='customers.customer')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='shared_records', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="shared_by",
+                        to="customers.customer",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="shared_records",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('owner', 'customer'), name='shared_once')],
+                "constraints": [models.UniqueConstraint(fields=("owner", "customer"), name="shared_once")],
             },
         ),
         migrations.CreateModel(
-            name='ExcludedDomain',
+            name="ExcludedDomain",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('place', models.PositiveSmallIntegerField()),
-                ('domain', models.CharField(max_length=253)),
-                ('policy', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='excluded_domains', to='sharing.sharingpolicy')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("place", models.PositiveSmallIntegerField()),
+                ("domain", models.CharField(max_length=253)),
+                (
+                    "policy",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="excluded_domains",
+                        to="sharing.sharingpolicy",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['place'],
-                'constraints': [models.UniqueConstraint(fields=('policy', 'place'), name='excluded_domain_place'), models.UniqueConstraint(fields=('policy', 'domain'), name='excluded_domain_once'), models.CheckConstraint(condition=models.Q(('place__range', (1, 5))), name='five_excluded_domains')],
+                "ordering": ["place"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("policy", "place"), name="excluded_domain_place"),
+                    models.UniqueConstraint(fields=("policy", "domain"), name="excluded_domain_once"),
+                    models.CheckConstraint(condition=models.Q(("place__range", (1, 5))), name="five_excluded_domains"),
+                ],
             },
         ),
     ]

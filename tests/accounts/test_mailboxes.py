@@ -62,7 +62,11 @@ def test_an_address_is_added_once_per_owner() -> None:
 
 def test_a_mailbox_gmail_shares_with_other_clients_is_tagged_and_left_alone() -> None:
     """R11."""
-    gmail = {"incoming_host": "pop.gmail.com", "delete_policy": "after_fetch", "incoming_username": "me@gmail.com"}
+    gmail = {
+        "incoming_host": "pop.gmail.com",
+        "delete_policy": "after_fetch",
+        "incoming_username": "me@gmail.com",
+    }
     ticked = factories.mailbox(used_by_other_clients=True, **gmail)
     assert ticked.delete_policy == Mailbox.DeletePolicy.LEAVE
     assert poll_username(ticked) == "recent:me@gmail.com"

@@ -39,7 +39,11 @@ GOOD = {
 def test_setting_up_creates_the_organisation_and_its_administrator() -> None:
     """R3."""
     admin = set_up_organization(**GOOD)
-    assert (admin.email, admin.is_admin, admin.organization.name) == ("boss@our.example", True, "Our Company")
+    assert (admin.email, admin.is_admin, admin.organization.name) == (
+        "boss@our.example",
+        True,
+        "Our Company",
+    )
     assert [domain.domain for domain in admin.organization.mail_domains.all()] == ["our.example"]
 
 
@@ -69,11 +73,22 @@ def test_the_command_sets_up_and_run_again_adds_another(monkeypatch: pytest.Monk
     monkeypatch.setenv("CRM_MAIL_ADMIN_PASSWORD", GOOD["password"])
     for name, domain in (("One", "one.example"), ("Two", "two.example")):
         call_command(
-            "setup_organization", name=name, domain=[domain], timezone="UTC", admin_email=f"a@{domain}", stdout=io.StringIO()
+            "setup_organization",
+            name=name,
+            domain=[domain],
+            timezone="UTC",
+            admin_email=f"a@{domain}",
+            stdout=io.StringIO(),
         )
     assert Organization.objects.count() == 2
     with pytest.raises(CommandError, match="--domain: gmail.com"):
-        call_command("setup_organization", name="X", domain=["gmail.com"], timezone="UTC", admin_email="b@x.example")
+        call_command(
+            "setup_organization",
+            name="X",
+            domain=["gmail.com"],
+            timezone="UTC",
+            admin_email="b@x.example",
+        )
 
 
 def test_an_invitation_works_once_and_for_a_week() -> None:
@@ -83,7 +98,11 @@ def test_an_invitation_works_once_and_for_a_week() -> None:
     assert token not in str(Invitation.objects.values())
     found = find_invitation(token)
     joined = accept_invitation(found, name="New", password=factories.PASSWORD)
-    assert (joined.organization, joined.role, joined.email) == (admin.organization, "admin", "new@our.example")
+    assert (joined.organization, joined.role, joined.email) == (
+        admin.organization,
+        "admin",
+        "new@our.example",
+    )
     assert find_invitation(token) is None
     with pytest.raises(NotPossible):
         accept_invitation(invitation, name="Again", password=factories.PASSWORD)

@@ -131,7 +131,12 @@ def test_15_turning_private_acts_on_the_next_request(world: World) -> None:
 
 def test_16_deleting_the_record_ends_what_it_shared(world: World) -> None:
     """Line 6."""
-    messages = [received(world.john, BEA), sent(world.john, BEA), received(world.ana, BEA), sent(world.ana, BEA)]
+    messages = [
+        received(world.john, BEA),
+        sent(world.john, BEA),
+        received(world.ana, BEA),
+        sent(world.ana, BEA),
+    ]
     assert all(sees(world.adam, message) for message in messages)
     world.bea.delete()
     assert not any(sees(world.adam, message) for message in messages)
@@ -162,7 +167,18 @@ def test_19_an_excluded_domain_covers_its_other_spelling(world: World) -> None:
     assert sees(world.adam, message)
 
 
-@pytest.mark.parametrize("text", ["example", "com", "co.uk", "bea@acme.example", "acme..example", "http://acme.example/", "a b.example"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "example",
+        "com",
+        "co.uk",
+        "bea@acme.example",
+        "acme..example",
+        "http://acme.example/",
+        "a b.example",
+    ],
+)
 def test_20_what_is_no_domain_of_anybody_is_refused(text: str) -> None:
     """R21."""
     with pytest.raises(ValidationError):
@@ -186,7 +202,9 @@ def test_the_first_of_several_senders_decides(world: World) -> None:
     assert [sees(world.adam, message) for message in (first, second, third)] == [False, True, False]
 
 
-def test_deactivating_the_owner_changes_nothing_and_a_deactivated_viewer_sees_nothing(world: World) -> None:
+def test_deactivating_the_owner_changes_nothing_and_a_deactivated_viewer_sees_nothing(
+    world: World,
+) -> None:
     """R2, line 1."""
     message = received(world.john, BEA)
     world.john.owner.is_active = False

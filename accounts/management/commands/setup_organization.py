@@ -29,7 +29,10 @@ class Command(BaseCommand):
         """The values that the set-up page asks for."""
         parser.add_argument("--name", required=True, help="the organisation's name")
         parser.add_argument(
-            "--domain", required=True, action="append", help="a mail domain of its own; may be repeated"
+            "--domain",
+            required=True,
+            action="append",
+            help="a mail domain of its own; may be repeated",
         )
         parser.add_argument("--timezone", required=True, help="for example Europe/Berlin")
         parser.add_argument("--admin-email", required=True, help="the administrator's sign-in address")

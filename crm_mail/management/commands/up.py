@@ -78,10 +78,10 @@ def _programs(listener: int) -> tuple[Child, ...]:
         f"--workers {os.environ.get('WEB_CONCURRENCY', '2')} --threads 8 --graceful-timeout 20 "
         "--no-control-socket --log-level warning"
     )
-    scheduler = "celery -A crm_mail beat --scheduler celery.beat:Scheduler --loglevel INFO"
+    scheduler = "celery --quiet -A crm_mail beat --scheduler celery.beat:Scheduler --loglevel INFO"
     # There is one worker here: it has no neighbours to greet or to watch.
     worker = (
-        "celery -A crm_mail worker --pool threads --concurrency 8 --loglevel INFO "
+        "celery --quiet -A crm_mail worker --pool threads --concurrency 8 --loglevel INFO "
         "--without-gossip --without-mingle --without-heartbeat"
     )
     return (

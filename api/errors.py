@@ -1,0 +1,83 @@
+"""Errors as interface.md has them: 400 is `{field: [messages]}`, everything else `{"detail"}`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import Http404
+from rest_framework import status
+from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from accounts.mailboxes import NotPossible
+
+GENERAL = "non_field_errors"
+
+
+class Conflict(APIException):
+    """What is asked for can't be done as things stand; the detail says why."""
+
+    status_code = status.HTTP_409_CONFLICT
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """The answer to an exception, or None for one that is a fault of ours."""
+    if isinstance(error, NotPossible):
+        error = Conflict(str(error))
+    elif isinstance(error, DjangoValidationError):
+        error = ValidationError(_by_field(error))
+    elif isinstance(error, Http404):
+        error = NotFound()
+    response = exception_handler(error, context)
+    if response is not None and response.status_code == status.HTTP_400_BAD_REQUEST:
+        response.data = _flat(response.data)
+    return response
+
+
+@contextmanager
+def about(field: str, *, refused: str | None = None) -> Iterator[None]:
+    """Answer 400 and name `field` when the deed inside is not possible because of it.
+
+    `refused` is the field to name, if another, when the deed refuses a value.
+    """
+    try:
+        yield
+    except NotPossible as error:
+        raise ValidationError({field: [str(error)]}) from error
+    except DjangoValidationError as error:
+        if hasattr(error, "error_dict"):
+            raise
+        raise ValidationError({refused or field: error.messages}) from error
+
+
+def _by_field(error: DjangoValidationError) -> dict[str, list[str]]:
+    if not hasattr(error, "error_dict"):
+        return {GENERAL: error.messages}
+    return {
+        GENERAL if field == NON_FIELD_ERRORS else field: messages for field, messages in error.message_dict.items()
+    }
+
+
+def _flat(data: Any) -> dict[str, list[str]]:
+    """Errors of nested fields become sentences of the field that holds them."""
+    if isinstance(data, dict):
+        if set(data) == {"detail"}:
+            return {GENERAL: list(_sentences(data["detail"]))}
+        return {field: list(_sentences(errors)) for field, errors in data.items()}
+    return {GENERAL: list(_sentences(data))}
+
+
+def _sentences(errors: Any) -> Iterator[str]:
+    if isinstance(errors, dict):
+        for inner in errors.values():
+            yield from _sentences(inner)
+    elif isinstance(errors, list | tuple):
+        for inner in errors:
+            yield from _sentences(inner)
+    else:
+        yield str(errors)

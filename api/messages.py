@@ -1,0 +1,425 @@
+"""`messages/` and `threads/`: what the caller may see, and what owners do to their own (R26, R30–R32).
+
+Every way to a message starts from `visible_to`; what only its owner may do, from `owned_by`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django_filters import rest_framework as filters
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import User
+from api.base import ApiListView, ApiView, StrictSerializer
+from api.errors import about
+from api.filtering import IdFilter, MomentFilter, bound
+from api.schema import Choice
+from customers.models import Customer
+from mail.deeds import delete_message, label_message, mark_message, move_message
+from mail.matching import correspondents, has_correspondent
+from mail.models import Folder, Label, Message, MessageQuerySet, Participant, Thread
+from mail.search import search
+from sharing.audit import openings_of, record_opening
+from sharing.policies import keep_private
+from sharing.visibility import explain, viewers_of, visible_to
+
+#: Shown to the owner alone (sharing.md, *What a viewer who is not the owner gets*).
+OWNER_ONLY = ("bcc", "folder", "labels", "is_read", "is_starred")
+
+
+class PersonSerializer(serializers.Serializer[Participant]):
+    """Somebody in a header."""
+
+    name = serializers.CharField()
+    address = serializers.CharField()
+
+
+class CorrespondentSerializer(serializers.Serializer[Customer]):
+    """A lead or contact whose correspondence a message is."""
+
+    id = serializers.IntegerField()
+    kind = Choice(Customer.Kind)
+    name = serializers.CharField()
+
+
+class MessageSerializer(serializers.Serializer[Message]):
+    """A message in a list. Bcc, folder, labels and marks are the owner's, and null for everybody else."""
+
+    id = serializers.IntegerField()
+    mailbox = serializers.IntegerField(source="mailbox_id")
+    owner = serializers.IntegerField(source="owner_id")
+    direction = Choice(Message.Direction)
+    message_id = serializers.CharField()
+    subject = serializers.CharField()
+    sender = serializers.SerializerMethodField()
+    to = serializers.SerializerMethodField()
+    cc = serializers.SerializerMethodField()
+    bcc = serializers.SerializerMethodField()
+    date = serializers.DateTimeField()
+    snippet = serializers.CharField()
+    customers = serializers.SerializerMethodField()
+    thread = serializers.IntegerField(source="thread_id")
+    has_attachments = serializers.BooleanField()
+    is_private = serializers.BooleanField()
+    folder = serializers.IntegerField(source="folder_id", allow_null=True)
+    labels = serializers.SerializerMethodField()
+    is_read = serializers.BooleanField(allow_null=True)
+    is_starred = serializers.BooleanField(allow_null=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        """The fields; `from` can't be written as a name in Python."""
+        fields = super().get_fields()
+        return {"from" if name == "sender" else name: field for name, field in fields.items()}
+
+    def to_representation(self, instance: Message) -> dict[str, Any]:
+        """The message as the caller may know it."""
+        shown: dict[str, Any] = super().to_representation(instance)
+        if instance.owner_id != self._caller.pk:
+            shown |= dict.fromkeys(OWNER_ONLY)
+        return shown
+
+    @property
+    def _caller(self) -> User:
+        caller: User = self.context["request"].user
+        return caller
+
+    @extend_schema_field(PersonSerializer(allow_null=True))
+    def get_sender(self, message: Message) -> dict[str, str] | None:
+        """The first address in From, null when there is none."""
+        if not message.from_address:
+            return None
+        return {"name": message.from_name, "address": message.from_address}
+
+    @extend_schema_field(PersonSerializer(many=True))
+    def get_to(self, message: Message) -> list[dict[str, str]]:
+        """The addresses in To."""
+        return _people(message, Participant.Role.TO)
+
+    @extend_schema_field(PersonSerializer(many=True))
+    def get_cc(self, message: Message) -> list[dict[str, str]]:
+        """The addresses in Cc."""
+        return _people(message, Participant.Role.CC)
+
+    @extend_schema_field(PersonSerializer(many=True, allow_null=True))
+    def get_bcc(self, message: Message) -> list[dict[str, str]] | None:
+        """The addresses in Bcc; for the owner only."""
+        return _people(message, Participant.Role.BCC) if message.owner_id == self._caller.pk else None
+
+    @extend_schema_field(CorrespondentSerializer(many=True))
+    def get_customers(self, message: Message) -> list[dict[str, Any]]:
+        """The leads and contacts whose correspondence it is."""
+        found: list[Customer] = self.context["correspondents"][message.pk]
+        return [{"id": customer.pk, "kind": customer.kind, "name": customer.name} for customer in found]
+
+    @extend_schema_field(serializers.ListField(child=serializers.IntegerField(), allow_null=True))
+    def get_labels(self, message: Message) -> list[int] | None:
+        """The ids of the labels; for the owner only."""
+        if message.owner_id != self._caller.pk:
+            return None
+        return [label.pk for label in message.labels.all()]
+
+
+class AttachmentSerializer(serializers.Serializer[Any]):
+    """A part that can be downloaded; `size` in bytes."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    content_type = serializers.CharField()
+    size = serializers.IntegerField()
+
+
+class MessageDetailSerializer(MessageSerializer):
+    """A message that was opened."""
+
+    text = serializers.SerializerMethodField()
+    html = serializers.SerializerMethodField()
+    attachments = AttachmentSerializer(many=True)
+
+    def get_text(self, message: Message) -> str:
+        """The readable text."""
+        try:
+            return message.body.text
+        except ObjectDoesNotExist:
+            return ""
+
+    def get_html(self, message: Message) -> str:
+        """Sanitised HTML; remote images only when asked for."""
+        return html_of(message, images=self.context["request"].query_params.get("images") == "1")
+
+
+class _OwnChoice(serializers.PrimaryKeyRelatedField[Any]):
+    """The id of one of the caller's own folders or labels; any other id is unknown."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(pk_field=serializers.IntegerField(), **options)
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """The caller's."""
+        return super().get_queryset().filter(account__user=self.context["request"].user)
+
+
+class MessageChangeSerializer(StrictSerializer):
+    """What the owner can change of a message."""
+
+    folder = _OwnChoice(queryset=Folder.objects.select_related("account"), required=False)
+    labels = serializers.ListField(
+        child=_OwnChoice(queryset=Label.objects.select_related("account")), required=False, max_length=100
+    )
+    is_read = serializers.BooleanField(required=False)
+    is_starred = serializers.BooleanField(required=False)
+    is_private = serializers.BooleanField(required=False)
+
+
+class ThreadSerializer(StrictSerializer):
+    """A conversation of the caller's."""
+
+    id = serializers.IntegerField(read_only=True)
+    is_private = serializers.BooleanField()
+
+
+class ColleagueSerializer(serializers.Serializer[User]):
+    """A colleague, by name."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
+class VisibilitySerializer(serializers.Serializer[Any]):
+    """Why the caller sees a message: the line of the rule, in words; for its owner also who else does."""
+
+    visible = serializers.BooleanField()
+    rule = serializers.IntegerField()
+    reason = serializers.CharField()
+    viewers = ColleagueSerializer(many=True, allow_null=True)
+
+
+class OpeningSerializer(serializers.Serializer[Any]):
+    """Somebody opened a message."""
+
+    viewer = ColleagueSerializer(source="actor", allow_null=True)
+    at = serializers.DateTimeField()
+
+
+class MessageFilter(filters.FilterSet):
+    """Which messages are listed. Folders and labels are the caller's own: they never tell where others keep mail."""
+
+    search = filters.CharFilter(method="filter_search", max_length=500)
+    customer = IdFilter(method="filter_customer")
+    mailbox = IdFilter(field_name="mailbox")
+    folder = IdFilter(method="filter_folder")
+    label = IdFilter(method="filter_label")
+    thread = IdFilter(field_name="thread")
+    direction = filters.ChoiceFilter(choices=Message.Direction.choices)
+    since = MomentFilter(method="filter_since")
+    until = MomentFilter(method="filter_until")
+
+    @property
+    def _caller(self) -> User:
+        caller: User = self.request.user
+        return caller
+
+    def filter_search(self, messages: MessageQuerySet, _: str, text: str) -> MessageQuerySet:
+        """Every word in subject, sender or text."""
+        return search(messages, text)
+
+    def filter_customer(self, messages: MessageQuerySet, _: str, pk: int) -> MessageQuerySet:
+        """Messages whose correspondent it is."""
+        return messages.filter(has_correspondent(customer=pk))
+
+    def filter_folder(self, messages: MessageQuerySet, _: str, pk: int) -> MessageQuerySet:
+        """The caller's own messages in a folder of theirs."""
+        return messages.filter(owner=self._caller, folder=pk)
+
+    def filter_label(self, messages: MessageQuerySet, _: str, pk: int) -> MessageQuerySet:
+        """The caller's own messages with a label of theirs."""
+        return messages.filter(owner=self._caller, labels=pk)
+
+    def filter_since(self, messages: MessageQuerySet, _: str, moment: Any) -> MessageQuerySet:
+        """Written at this moment or later."""
+        return messages.filter(date__gte=bound(moment, self._caller.organization.time_zone, end=False))
+
+    def filter_until(self, messages: MessageQuerySet, _: str, moment: Any) -> MessageQuerySet:
+        """Written at this moment or earlier; a day counts whole."""
+        return messages.filter(date__lte=bound(moment, self._caller.organization.time_zone, end=True))
+
+
+class _MessageView(ApiView):
+    serializer_class: Any = MessageDetailSerializer
+    queryset: Any = Message.objects.none()
+    filter_backends: ClassVar[list[Any]] = []
+
+    def visible(self, pk: int) -> Message:
+        """A message that the caller may see, 404 otherwise."""
+        return get_object_or_404(visible_to(self.caller).select_related("owner", "thread", "folder"), pk=pk)
+
+    def own(self, pk: int) -> Message:
+        """A message of the caller's own, 404 otherwise."""
+        messages = Message.objects.owned_by(self.caller).select_related("owner", "thread", "folder", "body")
+        return get_object_or_404(messages, pk=pk)
+
+    def opened(self, message: Message) -> Response:
+        """The message as its page shows it."""
+        context = self.get_serializer_context() | {"correspondents": correspondents([message])}
+        return Response(MessageDetailSerializer(message, context=context).data)
+
+
+class MessageListView(ApiListView):
+    """A list of messages, the newest first, in a number of queries that does not depend on how many there are."""
+
+    serializer_class: Any = MessageSerializer
+    ordering: ClassVar = ("-date", "-id")
+
+    @staticmethod
+    def prepared(messages: MessageQuerySet) -> MessageQuerySet:
+        """`messages` with what a list shows of them."""
+        return messages.prefetch_related("participants", "labels")
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        """The serializer of a page, which knows the correspondents of all its messages."""
+        page: Sequence[Message] = args[0] if args and isinstance(args[0], list) else []
+        context = self.get_serializer_context() | {"correspondents": correspondents(page)}
+        return self.get_serializer_class()(*args, context=context, **kwargs)
+
+
+class Messages(MessageListView):
+    """What the caller may see, own and shared."""
+
+    queryset: Any = Message.objects.none()
+    filterset_class = MessageFilter
+
+    def get_queryset(self) -> MessageQuerySet:
+        """Everything that is visible to the caller."""
+        return self.prepared(visible_to(self.caller))
+
+
+class MessageDetail(_MessageView):
+    """One message. Opening somebody else's is noted for its owner."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("images", OpenApiTypes.BOOL, description="`1` keeps remote images in `html`.")]
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """Open it."""
+        message = self.visible(pk)
+        record_opening(self.caller, message)
+        return self.opened(message)
+
+    @extend_schema(request=MessageChangeSerializer)
+    def patch(self, request: Request, pk: int) -> Response:
+        """Move, label, mark or keep private one's own message."""
+        message = self.own(pk)
+        change = MessageChangeSerializer(data=request.data, partial=True, context=self.get_serializer_context())
+        change.is_valid(raise_exception=True)
+        given = change.validated_data
+        with transaction.atomic():
+            if "folder" in given:
+                with about("folder"):
+                    move_message(message, given["folder"])
+            if "labels" in given:
+                label_message(message, given["labels"])
+            mark_message(message, is_read=given.get("is_read"), is_starred=given.get("is_starred"))
+            if "is_private" in given:
+                keep_private(self.caller, message, given["is_private"])
+        return self.opened(message)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, pk: int) -> Response:
+        """Move one's own message to Trash; from there, delete it for good."""
+        delete_message(self.own(pk))
+        return Response(status=204)
+
+
+class _AnyAnswer(BaseContentNegotiation):
+    """Bytes are what they are, whatever the request would rather have; errors are JSON."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """The first one: there is no body."""
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        """JSON, for errors."""
+        return renderers[0], renderers[0].media_type
+
+
+class MessageRaw(_MessageView):
+    """The message as it was received; for others than the owner without what sharing.md withholds."""
+
+    content_negotiation_class = _AnyAnswer
+
+    @extend_schema(responses={(200, "message/rfc822"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        """Download it."""
+        message = self.visible(pk)
+        record_opening(self.caller, message)
+        return download(raw_for(self.caller, message), f"message-{message.pk}.eml", "message/rfc822")
+
+
+class MessageAttachment(_MessageView):
+    """The bytes of an attachment."""
+
+    content_negotiation_class = _AnyAnswer
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: int, attachment: int) -> HttpResponseBase:
+        """Download it, always as an attachment, never as a page of ours."""
+        message = self.visible(pk)
+        found = get_object_or_404(message.attachments, pk=attachment)
+        record_opening(self.caller, message)
+        return download(attachment_bytes(found), found.name, "application/octet-stream")
+
+
+class MessageVisibility(_MessageView):
+    """*Why can I see this?* and, for its owner, *who can see this?* (R26)"""
+
+    serializer_class = VisibilitySerializer
+
+    def get(self, request: Request, pk: int) -> Response:
+        """Explain it."""
+        message = self.visible(pk)
+        verdict = explain(self.caller, message)
+        is_owner = message.owner_id == self.caller.pk
+        return self.shown(
+            {
+                "visible": verdict.visible,
+                "rule": verdict.line,
+                "reason": verdict.reason,
+                "viewers": viewers_of(message) if is_owner else None,
+            }
+        )
+
+
+class MessageOpenings(ApiListView, _MessageView):
+    """*Who has opened this?*, for its owner, the latest first (R26)."""
+
+    serializer_class = OpeningSerializer
+    ordering: ClassVar = ("-at", "-id")
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """The openings of the caller's own message."""
+        return openings_of(self.own(self.kwargs["pk"]))
+
+
+class ThreadDetail(ApiView):
+    """A conversation of the caller's own."""
+
+    serializer_class = ThreadSerializer
+    queryset = Thread.objects.none()
+
+    def patch(self, request: Request, pk: int) -> Response:
+        """Keep all of it from everybody else, or lift that again."""
+        thread = get_object_or_404(Thread.objects.filter(owner=self.caller), pk=pk)
+        given = self.checked(request)
+        keep_private(self.caller, thread, given["is_private"])
+        return self.shown(thread)

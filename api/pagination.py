@@ -1,0 +1,132 @@
+"""Pages by cursor: a page starts after the row where the last one ended, however many rows share its date.
+
+A cursor holds the ordering values of that row, signed. The order ends with the id, so it is total, and each page is
+one query whose cost does not grow with the number of pages before it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from django.core import signing
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Model, Q, QuerySet
+from rest_framework.exceptions import ValidationError
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import remove_query_param, replace_query_param
+
+PAGE_SIZE = 50
+MAX_PAGE_SIZE = 200
+
+
+class CursorPagination(BasePagination):
+    """`{"next", "previous", "results"}` in the order that the view names in `ordering`, which must end with the id."""
+
+    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+        """The rows of the page that the request's `cursor` names, else of the first page."""
+        self._request = request
+        self._ordering: tuple[str, ...] = view.ordering
+        size = self._size(request)
+        cursor = request.query_params.get("cursor")
+        backwards, position = self._read(cursor, queryset) if cursor else (False, None)
+        if position is not None:
+            queryset = queryset.filter(self._beyond(position, backwards))
+        rows = list(queryset.order_by(*self._order(backwards))[: size + 1])
+        more = len(rows) > size
+        rows = rows[:size]
+        if backwards:
+            rows.reverse()
+        self._next = rows[-1] if rows and (more or backwards) else None
+        self._previous = rows[0] if rows and (more if backwards else position is not None) else None
+        return rows
+
+    def get_paginated_response(self, data: Any) -> Response:
+        """The page in its envelope."""
+        return Response(
+            {
+                "next": self._link(self._next, backwards=False),
+                "previous": self._link(self._previous, backwards=True),
+                "results": data,
+            }
+        )
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The envelope, for OpenAPI."""
+        link = {"type": "string", "format": "uri", "nullable": True}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {"next": link, "previous": link, "results": schema},
+        }
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """The query parameters, for OpenAPI."""
+        return [
+            {
+                "name": "cursor",
+                "in": "query",
+                "required": False,
+                "description": "Where the page starts: taken from `next` or `previous`.",
+                "schema": {"type": "string"},
+            },
+            {
+                "name": "page_size",
+                "in": "query",
+                "required": False,
+                "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE},
+            },
+        ]
+
+    @staticmethod
+    def _size(request: Request) -> int:
+        text = request.query_params.get("page_size", str(PAGE_SIZE))
+        if not text.isascii() or not text.isdigit() or len(text) > 6 or int(text) < 1:
+            raise ValidationError({"page_size": [f"Enter a number from 1 to {MAX_PAGE_SIZE}."]})
+        return min(int(text), MAX_PAGE_SIZE)
+
+    def _order(self, backwards: bool) -> list[str]:
+        if not backwards:
+            return list(self._ordering)
+        return [name[1:] if name.startswith("-") else f"-{name}" for name in self._ordering]
+
+    def _beyond(self, position: Sequence[Any], backwards: bool) -> Q:
+        """Condition that a row comes after (or before) the one with the values of `position`."""
+        beyond = Q()
+        same = Q()
+        for name, value in zip(self._ordering, position, strict=True):
+            field = name.removeprefix("-")
+            descending = name.startswith("-") is not backwards
+            beyond |= same & Q(**{f"{field}__{'lt' if descending else 'gt'}": value})
+            same &= Q(**{field: value})
+        return beyond
+
+    def _read(self, cursor: str, queryset: QuerySet[Any]) -> tuple[bool, list[Any]]:
+        try:
+            ordering, backwards, values = signing.loads(cursor, salt=__name__)
+        except (signing.BadSignature, ValueError, TypeError):
+            raise ValidationError({"cursor": ["This is not a cursor that we gave."]}) from None
+        if tuple(ordering) != self._ordering:
+            raise ValidationError({"cursor": ["This cursor belongs to another list."]})
+        return backwards, [_restored(queryset.model, *pair) for pair in zip(ordering, values, strict=True)]
+
+    def _link(self, row: Any, *, backwards: bool) -> str | None:
+        if row is None:
+            return None
+        values = [getattr(row, name.removeprefix("-")) for name in self._ordering]
+        stored = [value.isoformat() if isinstance(value, datetime.datetime) else value for value in values]
+        cursor = signing.dumps([self._ordering, backwards, stored], salt=__name__)
+        url = remove_query_param(self._request.build_absolute_uri(), "cursor")
+        return replace_query_param(url, "cursor", cursor)
+
+
+def _restored(model: type[Model], name: str, value: Any) -> Any:
+    """A value out of a cursor as its column has it; that of an annotation as it is."""
+    try:
+        field = model._meta.get_field(name.removeprefix("-"))
+    except FieldDoesNotExist:
+        return value
+    return field.to_python(value)  # type: ignore[union-attr]

@@ -1,0 +1,38 @@
+"""The addresses of the API, under `/api/v1/`."""
+
+from django.urls import path
+
+from api import customers, docs, mail_account, mailboxes, messages, tokens, users
+from customers.models import Customer
+
+urlpatterns = [
+    path("schema/", docs.SchemaView.as_view(), name="schema"),
+    path("docs/", docs.DocsView.as_view(), name="api-docs"),
+    path("auth/token/", tokens.TokenView.as_view()),
+    path("users/", users.Users.as_view()),
+    path("users/<int:pk>/", users.UserDetail.as_view()),
+    path("mail-account/", mail_account.MailAccountView.as_view()),
+    path("mailboxes/", mailboxes.Mailboxes.as_view()),
+    path("mailboxes/<int:pk>/", mailboxes.MailboxDetail.as_view()),
+    path("mailboxes/<int:pk>/activate/", mailboxes.MailboxActivation.as_view()),
+    path("mailboxes/<int:pk>/fetch/", mailboxes.MailboxFetch.as_view()),
+    path("mailboxes/<int:pk>/runs/", mailboxes.MailboxRuns.as_view()),
+    path("mailboxes/<int:pk>/sharing/", mailboxes.MailboxSharing.as_view()),
+    *(
+        pattern
+        for prefix, kind in (("leads", Customer.Kind.LEAD), ("contacts", Customer.Kind.CONTACT))
+        for pattern in (
+            path(f"{prefix}/", customers.Customers.as_view(kind=kind)),
+            path(f"{prefix}/<int:pk>/", customers.CustomerDetail.as_view(kind=kind)),
+            path(f"{prefix}/<int:pk>/emails/", customers.CustomerEmails.as_view(kind=kind)),
+            path(f"{prefix}/<int:pk>/share-emails/", customers.CustomerShareEmails.as_view(kind=kind)),
+        )
+    ),
+    path("messages/", messages.Messages.as_view()),
+    path("messages/<int:pk>/", messages.MessageDetail.as_view()),
+    path("messages/<int:pk>/raw/", messages.MessageRaw.as_view()),
+    path("messages/<int:pk>/attachments/<int:attachment>/", messages.MessageAttachment.as_view()),
+    path("messages/<int:pk>/visibility/", messages.MessageVisibility.as_view()),
+    path("messages/<int:pk>/openings/", messages.MessageOpenings.as_view()),
+    path("threads/<int:pk>/", messages.ThreadDetail.as_view()),
+]

@@ -1,0 +1,21 @@
+"""How sign-in works here, as far as it differs from django-allauth's defaults (R2)."""
+
+from __future__ import annotations
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """People get in by invitation only, and are never sent to another site after signing in."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Nobody can sign up: administrators invite."""
+        return False
+
+    def is_safe_url(self, url: str) -> bool:
+        """Whether `url` stays on the host that was asked; other allowed hosts may be other sites."""
+        return url_has_allowed_host_and_scheme(
+            url, allowed_hosts={self.request.get_host()}, require_https=self.request.is_secure()
+        )

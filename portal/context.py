@@ -1,0 +1,87 @@
+"""What every page shows around its content: navigation and warnings about the user's own mailboxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts.models import Mailbox
+from portal.requests import member
+
+#: Which part of the portal a page belongs to, by the name of its URL up to the first hyphen or as a whole.
+_SECTIONS = {
+    "home": "home",
+    "mail": "mail",
+    "message": "mail",
+    "thread": "mail",
+    "attachment": "mail",
+    "email": "settings",
+    "mailbox": "settings",
+    "mail-account": "settings",
+    "users": "administration",
+    "user": "administration",
+    "invitation": "administration",
+    "organization": "administration",
+    "help": "help",
+    "mfa": "security",
+    "account": "security",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry of the main navigation."""
+
+    label: str
+    icon: str
+    url: str
+    is_current: bool
+
+
+class Portal:
+    """The template variable `portal`. Everything is worked out when a template asks, so fragments cost nothing."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    @cached_property
+    def section(self) -> str:
+        """The part of the portal that the page belongs to, or nothing."""
+        match = getattr(self._request, "resolver_match", None)
+        if match is None or not match.url_name:
+            return ""
+        if "kind" in match.kwargs:
+            return str(match.kwargs["kind"])
+        name = match.url_name.replace("_", "-")
+        return _SECTIONS.get(name) or _SECTIONS.get(name.partition("-")[0], "")
+
+    @cached_property
+    def navigation(self) -> list[Item]:
+        """The main navigation as this user has it."""
+        entries = [
+            ("home", "Home", "home", reverse("home")),
+            ("mail", "Mail", "mail", reverse("mail")),
+            ("leads", "Leads", "leads", reverse("customer-list", args=["leads"])),
+            ("contacts", "Contacts", "contacts", reverse("customer-list", args=["contacts"])),
+            ("settings", "Settings", "settings", reverse("email-settings")),
+        ]
+        if member(self._request).is_admin:
+            entries.append(("administration", "Administration", "shield", reverse("users")))
+        return [Item(label, icon, url, section == self.section) for section, label, icon, url in entries]
+
+    @cached_property
+    def troubled_mailboxes(self) -> list[Mailbox]:
+        """The user's own active mailboxes whose password was rejected or that can't be fetched (R18)."""
+        return list(
+            Mailbox.objects.owned_by(member(self._request)).filter(
+                is_active=True, state__in=(Mailbox.State.PASSWORD_REJECTED, Mailbox.State.ERROR)
+            )
+        )
+
+
+def portal(request: HttpRequest) -> dict[str, Portal]:
+    """Context processor: the variable `portal`."""
+    return {"portal": Portal(request)}

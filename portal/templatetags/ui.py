@@ -1,0 +1,61 @@
+"""Small pieces of the interface, for `{% load ui %}`."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import datetime
+
+from django import template
+from django.utils import formats, timezone
+
+register = template.Library()
+
+_HUES = 6
+_TONES = {"success": "ok", "error": "error", "warning": "warn"}
+_TONE_ICONS = {"ok": "check", "error": "error", "warn": "alert"}
+
+
+@register.inclusion_tag("includes/icon.html")
+def icon(name: str) -> dict[str, str]:
+    """An icon of the sprite `static/icons.svg`, hidden from screen readers: the words beside it say the same."""
+    return {"name": name}
+
+
+@register.inclusion_tag("includes/avatar.html")
+def avatar(person: object, size: str = "") -> dict[str, object]:
+    """The initials of a user or customer in a colour of their own; `size` is empty, `small` or `large`."""
+    name = str(person)
+    return {"initials": initials(name), "hue": zlib.crc32(name.encode()) % _HUES + 1, "size": size}
+
+
+@register.filter
+def initials(name: str) -> str:
+    """First letters of the first and last word of a name or address."""
+    words = [word for word in name.replace("@", " ").replace(".", " ").split() if word[0].isalnum()]
+    if not words:
+        return "?"
+    return (words[0][0] + (words[-1][0] if len(words) > 1 else "")).upper()
+
+
+@register.filter
+def tone(level: str) -> str:
+    """The tone (ok, info, warn, error) of a django message of this level."""
+    return _TONES.get(level, "info")
+
+
+@register.filter
+def tone_icon(name: str) -> str:
+    """The icon that goes with a tone."""
+    return _TONE_ICONS.get(name, "info")
+
+
+@register.filter
+def when(moment: datetime | None) -> str:
+    """A moment as short as lists need it: the time today, the day this year, else the date."""
+    if moment is None:
+        return ""
+    local = timezone.localtime(moment)
+    today = timezone.localdate()
+    if local.date() == today:
+        return formats.date_format(local, "H:i")
+    return formats.date_format(local, "j M" if local.year == today.year else "j M Y")

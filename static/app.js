@@ -1,0 +1,174 @@
+/*
+Small helpers; every page works without them. Behaviour is asked for by attributes, so pages need no script of their own:
+
+  data-opens="id"            opens the <dialog id> as a modal
+  data-dismiss=".selector"   removes the nearest ancestor that matches
+  data-copy="#id"            copies the value or text of an element
+  data-confirm="question"    on a form or its button: asks before submitting
+  data-autosubmit            on a form control: submits its form on change
+  data-shown-when="name=a|b" shows the element while the form control `name` has one of the values (checkbox: "on" or "off");
+                             what is hidden is disabled, so it is not sent
+  data-chips                 on a textarea: lines become chips; data-chips-max="5" refuses more, data-chips-label names one
+*/
+"use strict";
+
+(() => {
+  const icon = (name) => {
+    const sprite = document.documentElement.dataset.icons;
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("class", "icon");
+    svg.setAttribute("aria-hidden", "true");
+    const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+    use.setAttribute("href", `${sprite}#${name}`);
+    svg.append(use);
+    return svg;
+  };
+
+  document.addEventListener("click", (event) => {
+    const target = event.target.closest("[data-opens], [data-dismiss], [data-copy]");
+    if (!target) {
+      for (const menu of document.querySelectorAll("details.menu[open]")) {
+        if (!menu.contains(event.target)) menu.open = false;
+      }
+      return;
+    }
+    if (target.dataset.opens) {
+      document.getElementById(target.dataset.opens)?.showModal();
+    } else if (target.dataset.dismiss) {
+      target.closest(target.dataset.dismiss)?.remove();
+    } else {
+      const source = document.querySelector(target.dataset.copy);
+      const text = source.value ?? source.textContent.trim();
+      const done = () => {
+        const before = target.textContent;
+        target.textContent = "Copied";
+        setTimeout(() => (target.textContent = before), 2000);
+      };
+      // Without HTTPS there is no clipboard to write to; then the text is selected, ready for Ctrl-C.
+      if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, () => source.select?.());
+      else source.select?.();
+    }
+  });
+
+  document.addEventListener("submit", (event) => {
+    const question = event.submitter?.dataset.confirm || event.target.dataset.confirm;
+    if (question && !window.confirm(question)) event.preventDefault();
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-autosubmit]")) event.target.form.requestSubmit();
+    if (event.target.form) showMatching(event.target.form);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      for (const menu of document.querySelectorAll("details.menu[open]")) {
+        menu.open = false;
+        menu.querySelector("summary").focus();
+      }
+    }
+  });
+
+  const valueOf = (form, name) => {
+    const control = form.elements[name];
+    if (!control) return "";
+    if (control.type === "checkbox") return control.checked ? "on" : "off";
+    return control.value;
+  };
+
+  const showMatching = (form) => {
+    for (const part of form.querySelectorAll("[data-shown-when]")) {
+      const [name, values] = part.dataset.shownWhen.split("=");
+      const shown = values.split("|").includes(valueOf(form, name));
+      part.hidden = !shown;
+      for (const control of part.querySelectorAll("input, select, textarea")) control.disabled = !shown;
+    }
+  };
+
+  const makeChips = (textarea) => {
+    const most = Number(textarea.dataset.chipsMax || Infinity);
+    const label = textarea.dataset.chipsLabel || "entry";
+    const box = document.createElement("div");
+    box.className = "chip-box";
+    const input = document.createElement("input");
+    input.type = "text";
+    input.id = `${textarea.id}_chips`;
+    input.autocapitalize = "none";
+    input.spellcheck = false;
+    input.placeholder = textarea.placeholder;
+    for (const name of ["aria-describedby", "aria-invalid"]) {
+      if (textarea.hasAttribute(name)) input.setAttribute(name, textarea.getAttribute(name));
+    }
+    const note = document.createElement("span");
+    note.className = "errors";
+    note.setAttribute("role", "status");
+    box.append(input);
+    textarea.hidden = true;
+    textarea.after(box, note);
+    const caption = document.querySelector(`label[for="${textarea.id}"]`);
+    if (caption) caption.htmlFor = input.id;
+
+    const entries = () => textarea.value.split(/[\s,;]+/).filter(Boolean);
+    const save = (list) => {
+      textarea.value = list.join("\n");
+      draw();
+      textarea.dispatchEvent(new Event("change", { bubbles: true }));
+    };
+    const draw = () => {
+      for (const chip of box.querySelectorAll(".chip")) chip.remove();
+      entries().forEach((entry, index) => {
+        const chip = document.createElement("span");
+        chip.className = "chip";
+        chip.append(entry);
+        const remove = document.createElement("button");
+        remove.type = "button";
+        remove.className = "chip__remove";
+        remove.setAttribute("aria-label", `Remove ${entry}`);
+        remove.append(icon("x"));
+        remove.addEventListener("click", () => {
+          save(entries().filter((_, other) => other !== index));
+          note.textContent = "";
+          input.focus();
+        });
+        chip.append(remove);
+        input.before(chip);
+      });
+    };
+    const take = () => {
+      const added = input.value.split(/[\s,;]+/).filter(Boolean);
+      if (!added.length) return;
+      const all = [...new Set([...entries(), ...added])];
+      if (all.length > most) {
+        note.textContent = `At most ${most}. Remove one ${label} first.`;
+        return;
+      }
+      note.textContent = "";
+      input.value = "";
+      save(all);
+    };
+    input.addEventListener("keydown", (event) => {
+      if (["Enter", ",", ";", " "].includes(event.key) && input.value.trim()) {
+        event.preventDefault();
+        take();
+      } else if (event.key === "Backspace" && !input.value) {
+        save(entries().slice(0, -1));
+      }
+    });
+    input.addEventListener("blur", take);
+    // What was typed and not yet turned into a chip is sent too, so that the server can judge it.
+    textarea.form?.addEventListener("submit", () => {
+      if (input.value.trim()) textarea.value += `\n${input.value.trim()}`;
+    });
+    draw();
+  };
+
+  const prepare = (root) => {
+    for (const textarea of root.querySelectorAll("textarea[data-chips]")) makeChips(textarea);
+    for (const form of root.querySelectorAll("form")) showMatching(form);
+  };
+
+  document.addEventListener("DOMContentLoaded", () => prepare(document));
+  document.addEventListener("htmx:load", (event) => {
+    if (event.detail.elt !== document.body) prepare(event.detail.elt);
+  });
+})();
