@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
+from django.utils.http import content_disposition_header
 from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
@@ -30,6 +31,7 @@ from customers.models import Customer
 from mail.deeds import delete_message, label_message, mark_message, move_message
 from mail.matching import correspondents, has_correspondent
 from mail.models import Folder, Label, Message, MessageQuerySet, Participant, Thread
+from mail.reading import attachment_bytes, html_of, raw_for
 from mail.search import search
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
@@ -363,7 +365,7 @@ class MessageRaw(_MessageView):
         """Download it."""
         message = self.visible(pk)
         record_opening(self.caller, message)
-        return download(raw_for(self.caller, message), f"message-{message.pk}.eml", "message/rfc822")
+        return _download(raw_for(self.caller, message), f"message-{message.pk}.eml", "message/rfc822")
 
 
 class MessageAttachment(_MessageView):
@@ -377,7 +379,7 @@ class MessageAttachment(_MessageView):
         message = self.visible(pk)
         found = get_object_or_404(message.attachments, pk=attachment)
         record_opening(self.caller, message)
-        return download(attachment_bytes(found), found.name, "application/octet-stream")
+        return _download(attachment_bytes(found), found.name, "application/octet-stream")
 
 
 class MessageVisibility(_MessageView):
@@ -423,3 +425,19 @@ class ThreadDetail(ApiView):
         given = self.checked(request)
         keep_private(self.caller, thread, given["is_private"])
         return self.shown(thread)
+
+
+def _people(message: Message, role: Participant.Role) -> list[dict[str, str]]:
+    return [
+        {"name": participant.name, "address": participant.address}
+        for participant in message.participants.all()
+        if participant.role == role
+    ]
+
+
+def _download(data: bytes, name: str, content_type: str) -> HttpResponse:
+    """Bytes from outside, which no browser may take for a page of ours."""
+    response = HttpResponse(data, content_type=content_type)
+    response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response

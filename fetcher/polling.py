@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -27,9 +27,9 @@ from accounts.models import Mailbox
 from accounts.servers import Endpoint, ServerError
 from fetcher import deletion, scheduling
 from fetcher.models import FetchRun, SeenUid
-from fetcher.pop3 import Pop3Error, Pop3Session
+from fetcher.pop3 import Limits, Pop3Error, Pop3Session
 from mail.filing import Arrival, file_messages
-from mail.parsing import parse
+from mail.parsing import ParsedMessage, parse
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ BATCH_MESSAGES = 200
 BATCH_BYTES = 8 << 20
 BATCH_SECONDS = 5.0
 _IN_QUERY = 500
+#: A poll that is to yield has so many seconds to finish the message that it is reading.
+_GRACE_SECONDS = 60.0
 
 Progress = Callable[[FetchRun], None]
 
@@ -114,7 +116,10 @@ class _Poll:
         """Do the whole poll; False when it stopped early, to go on in the next run."""
         mailbox = self.mailbox
         endpoint = Endpoint(mailbox.incoming_host, mailbox.incoming_port, mailbox.incoming_security)
-        with Pop3Session.open(endpoint, timeout=settings.MAIL_SERVER_TIMEOUT) as session:
+        limits = Limits(message=settings.MAX_MESSAGE_BYTES)
+        with Pop3Session.open(
+            endpoint, timeout=settings.MAIL_SERVER_TIMEOUT, deadline=self.deadline + _GRACE_SECONDS, limits=limits
+        ) as session:
             session.login(poll_username(mailbox), mailbox.incoming_password.reveal())
             listing = _by_unique_uid(session.uidl())
             self.listed = set(listing)
@@ -123,12 +128,20 @@ class _Poll:
             if new and mailbox.last_fetched_at is None:
                 new = self._choose(session, new)
             finished = not new or self._fetch(session, new)
-            doomed = self._doomed(listing) if finished else {}
-            session.delete(doomed.values())
-            if session.quit():
-                deletion.confirm_deleted(mailbox, list(doomed))
-                self.run.deleted = len(doomed)
+            self._leave(session, self._doomed(listing) if finished else {})
         return finished
+
+    def _leave(self, session: Pop3Session, doomed: dict[str, int]) -> None:
+        """Delete and sign off. What the server did not confirm stays to be deleted by a later poll."""
+        try:
+            marked = set(session.delete(list(doomed.values())))
+            session.quit()
+        except Pop3Error as error:
+            log.info("mailbox %s: the end of the session was not confirmed: %s", self.mailbox.pk, error.sentence)
+        else:
+            deleted = [uid for uid, number in doomed.items() if number in marked]
+            deletion.confirm_deleted(self.mailbox, deleted)
+            self.run.deleted = len(deleted)
 
     def _choose(self, session: Pop3Session, new: dict[str, int]) -> dict[str, int]:
         """What the first fetch takes (R15); the rest is noted as left out, once and for all, before anything is fetched."""
@@ -137,13 +150,7 @@ class _Poll:
             chosen: dict[str, int] = {}
         elif mailbox.import_since == Mailbox.ImportSince.DAYS:
             since = timezone.now() - timedelta(days=mailbox.import_days or 0)
-            uids = {number: uid for uid, number in new.items()}
-            chosen = {}
-            for number, headers in session.headers(new.values()):
-                parsed = parse(headers)
-                date = parsed.received_date or parsed.date
-                if date is None or date >= since:
-                    chosen[uids[number]] = number
+            chosen = {uid: number for uid, number in new.items() if _came_after(since, parse(session.headers(number)))}
         else:
             return new
         SeenUid.objects.bulk_create(
@@ -159,11 +166,11 @@ class _Poll:
         uids = {number: uid for uid, number in new.items()}
         refused = 0
         try:
-            for item in session.retrieve(new.values(), max_bytes=settings.MAX_MESSAGE_BYTES):
+            for item in session.retrieve(list(new.values())):
                 if item.raw is None:
                     refused += 1
                     continue
-                self._take(uids[item.number], item.raw, item.size, item.oversize)
+                self._take(uids[item.number], item.raw, item.size, item.is_complete)
                 if time.monotonic() > self.deadline or stopping.is_set():
                     return False
         finally:
@@ -172,10 +179,10 @@ class _Poll:
             self.run.error = f"The server did not hand out {refused} of its messages. They are tried again next time."
         return True
 
-    def _take(self, uid: str, raw: bytes, size: int, oversize: bool) -> None:
+    def _take(self, uid: str, raw: bytes, size: int, is_complete: bool) -> None:
         """Add a message to the batch, and store the batch when it is large or old enough."""
         note = ""
-        if oversize:
+        if not is_complete:
             note = (
                 f"This message is larger than the limit of {filesizeformat(settings.MAX_MESSAGE_BYTES)}. "
                 "Only its headers were fetched; the message itself stays on the server."
@@ -238,6 +245,12 @@ class _Poll:
         """What is still on the server and may be deleted there now, by UID."""
         uids = deletion.deletable(self.mailbox).values_list("uid", flat=True)
         return {uid: listing[uid] for uid in uids if uid in listing}
+
+
+def _came_after(since: datetime, parsed: ParsedMessage) -> bool:
+    """Whether a message came after `since`; one that does not say counts as new."""
+    date = parsed.received_date or parsed.date
+    return date is None or date >= since
 
 
 def _by_unique_uid(listing: Iterable[tuple[int, str]]) -> dict[str, int]:

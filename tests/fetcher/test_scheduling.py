@@ -26,7 +26,8 @@ def ago(**span: float) -> object:
 
 def test_a_new_mailbox_is_due_at_once() -> None:
     """R15."""
-    assert list(scheduling.due()) == [factories.mailbox()]
+    mailbox = factories.mailbox()
+    assert list(scheduling.due()) == [mailbox]
 
 
 def test_a_claimed_mailbox_is_not_due_until_its_lease_ends() -> None:
