@@ -1,4 +1,4 @@
-"""What makes the settings of a mailbox whole: ports that follow from security, details that depend on others (R6, R8–R10, R15)."""
+"""What makes the settings of a mailbox whole: ports that follow from security, details that depend on others."""
 
 from __future__ import annotations
 

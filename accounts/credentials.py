@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -78,6 +78,10 @@ def no_secret() -> Secret:
 
 class SecretField(models.TextField):
     """A column that holds a `Secret`; only its sealed form ever reaches the database or a dump."""
+
+    if TYPE_CHECKING:
+        _pyi_private_set_type: Secret
+        _pyi_private_get_type: Secret
 
     def from_db_value(self, value: str | None, *_: Any) -> Secret:
         """Wrap the stored token without opening it: a lost key breaks the mailbox, not the list of mailboxes."""

@@ -28,7 +28,7 @@ def invite_by_mail(inviter: User, *, email: str, name: str = "", role: str = Use
         link = settings.BASE_URL + reverse("invitation", args=[token])
         try:
             send_mail(
-                f"{inviter} invites you to {inviter.organization}'s CRM Mail",
+                " ".join(f"{inviter} invites you to {inviter.organization}'s CRM Mail".split()),
                 f"{inviter} has invited you to CRM Mail, where {inviter.organization} reads customer mail together.\n\n"
                 f"Open this link within {INVITATION_DAYS} days to choose your password:\n{link}\n\n"
                 "If you don't know what this is about, ignore this message.\n",

@@ -91,7 +91,7 @@ class User(AbstractBaseUser):
     email = models.EmailField("e-mail address", max_length=ADDRESS_LENGTH, unique=True)
     name = models.CharField(max_length=200)
     role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
-    is_active = models.BooleanField(default=True)
+    is_active = models.BooleanField(default=True)  # type: ignore[misc]  # a class variable in Django's base
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = UserManager()

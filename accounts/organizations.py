@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -65,12 +66,9 @@ def set_up_organization(
     elif User.objects.filter(email=email).exists():
         errors["admin_email"] = ["Somebody already signs in with this address."]
     for field, check in (
-        (
-            "domains",
-            lambda: checked.extend(dict.fromkeys(check_own_domain(domain) for domain in domains)),
-        ),
-        ("time_zone", lambda: validate_time_zone(time_zone)),
-        ("password", lambda: validate_password(password, User(email=email or "", name=admin_name))),
+        ("domains", partial(_collect_domains, domains, checked)),
+        ("time_zone", partial(validate_time_zone, time_zone)),
+        ("password", partial(validate_password, password, User(email=email or "", name=admin_name))),
     ):
         try:
             check()
@@ -90,6 +88,10 @@ def set_up_organization(
             name=admin_name.strip() or (email or "").partition("@")[0],
             role=User.Role.ADMIN,
         )
+
+
+def _collect_domains(domains: Iterable[str], checked: list[str]) -> None:
+    checked.extend(dict.fromkeys(check_own_domain(domain) for domain in domains))
 
 
 def hash_token(token: str) -> str:

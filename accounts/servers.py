@@ -1,9 +1,10 @@
 """The only place that opens a socket to a host that a user named.
 
 Whoever may type a server name could otherwise use this program to look around in the network it runs in. So a name is
-resolved here, every address it has is checked, and the connection goes to the very address that was checked: a name that
-changes between check and connection changes nothing. Only addresses of the public internet pass, on ports that mail
-uses; `settings.ALLOWED_MAIL_NETWORKS` names further networks, where any port passes. Certificates are always verified.
+resolved here, every address it has is checked, and the connection goes to the very address that was checked: a name
+that changes between check and connection changes nothing. Only addresses of the public internet pass, on ports that
+mail uses; `settings.ALLOWED_MAIL_NETWORKS` names further networks, where any port passes. Certificates are always
+verified.
 """
 
 from __future__ import annotations
@@ -65,6 +66,11 @@ _TLS_REASONS = {
     "PACKET_LENGTH_TOO_LONG": "no_tls",
     "HTTP_REQUEST": "no_tls",
 }
+_SYSTEM_ERRORS = (
+    (TimeoutError, "timeout"),
+    (ConnectionRefusedError, "refused"),
+    (ConnectionError, "cut"),
+)
 
 _SENTENCES = {
     "host_invalid": "“{host}” is not a server name. It should look like pop.example.com.",
@@ -270,12 +276,9 @@ def _kind(error: OSError) -> str:
         return "cut"
     if isinstance(error, ssl.SSLError):
         return _TLS_REASONS.get(error.reason or "", "tls")
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, ConnectionRefusedError):
-        return "refused"
-    if isinstance(error, ConnectionError):
-        return "cut"
+    for kind_of_error, kind in _SYSTEM_ERRORS:
+        if isinstance(error, kind_of_error):
+            return kind
     return "unreachable"
 
 

@@ -25,6 +25,6 @@ class TokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed("Invalid token.")
         return user, "token"
 
-    def authenticate_header(self, request: Request) -> str:
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
         """What a 401 asks for."""
         return self.keyword

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db.models import QuerySet
 from rest_framework import serializers
@@ -56,7 +56,7 @@ class IsAdministrator(BasePermission):
 
     message = "Only administrators can do this."
 
-    def has_permission(self, request: Request, view: Any) -> bool:
+    def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002
         """Whether the caller is an administrator."""
         return isinstance(request.user, User) and request.user.is_admin
 
@@ -65,7 +65,7 @@ class ApiView(GenericAPIView[Any]):
     """The base of all views: answers are the caller's own and are kept by no cache."""
 
     schema = ApiSchema()
-    ordering: ClassVar[tuple[str, ...]] = ("id",)
+    ordering: tuple[str, ...] = ("id",)
 
     @property
     def caller(self) -> User:

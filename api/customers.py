@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
-from django_filters import rest_framework as filters
+from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -20,7 +20,7 @@ from api.errors import about
 from api.messages import MessageListView
 from customers.changes import change_customer, create_customer
 from customers.models import Customer, CustomerQuerySet
-from mail.matching import with_customer
+from mail.matching import has_correspondent
 from mail.models import MessageQuerySet
 from sharing.policies import is_ticked, may_tick, tick, untick
 from sharing.visibility import listed_once, visible_to
@@ -72,7 +72,7 @@ class _CustomerView(ApiView):
     kind = Customer.Kind.LEAD
     serializer_class: Any = CustomerSerializer
     queryset: Any = Customer.objects.none()
-    ordering: ClassVar = ("last_name", "first_name", "id")
+    ordering: tuple[str, ...] = ("last_name", "first_name", "id")
 
     def customers(self) -> CustomerQuerySet:
         """The leads, or contacts, of the caller's organisation."""
@@ -95,7 +95,7 @@ class Customers(ApiListView, _CustomerView):
     @extend_schema(responses={201: CustomerSerializer})
     def post(self, request: Request) -> Response:
         """Add one; mail already stored from or to its addresses appears on it."""
-        given = {"addresses": [], "owner": self.caller} | self.checked(request)
+        given: dict[str, Any] = {"addresses": [], "owner": self.caller} | self.checked(request)
         given.pop("keep_earlier_mail", None)
         with about("emails"):
             customer = create_customer(organization=self.caller.organization, kind=self.kind, **given)
@@ -105,7 +105,7 @@ class Customers(ApiListView, _CustomerView):
 class CustomerDetail(_CustomerView):
     """One lead or contact."""
 
-    def get(self, request: Request, pk: int) -> Response:
+    def get(self, _request: Request, pk: int) -> Response:
         """Show it."""
         return self.shown(self.customer(pk))
 
@@ -118,7 +118,7 @@ class CustomerDetail(_CustomerView):
         """Change what is given."""
         return self._change(pk, self.checked(request, partial=True))
 
-    def delete(self, request: Request, pk: int) -> Response:
+    def delete(self, _request: Request, pk: int) -> Response:
         """Delete it. Its mail stays with its owners and is no longer shared on its account."""
         self.customer(pk).delete()
         return Response(status=204)
@@ -131,12 +131,13 @@ class CustomerDetail(_CustomerView):
 class CustomerEmails(MessageListView, _CustomerView):
     """The *Emails* related list: mail with the customer that the caller may see, each message once (R30)."""
 
-    filter_backends: ClassVar[list[Any]] = []
+    filter_backends: Any = ()
+    ordering = MessageListView.ordering
 
     def get_queryset(self) -> MessageQuerySet:
         """Messages whose correspondent it is."""
-        messages = with_customer(visible_to(self.caller), self.customer(self.kwargs["pk"]))
-        return self.prepared(listed_once(messages, self.caller))
+        theirs = has_correspondent(customer=self.customer(self.kwargs["pk"]))
+        return self.prepared(listed_once(visible_to(self.caller).filter(theirs), self.caller))
 
 
 class TickSerializer(StrictSerializer):
@@ -150,7 +151,7 @@ class CustomerShareEmails(_CustomerView):
 
     serializer_class = TickSerializer
 
-    def get(self, request: Request, pk: int) -> Response:
+    def get(self, _request: Request, pk: int) -> Response:
         """Whether it is ticked."""
         customer = self.customer(pk)
         if not may_tick(self.caller):
@@ -165,7 +166,7 @@ class CustomerShareEmails(_CustomerView):
         return Response({"shared": True})
 
     @extend_schema(responses={204: None})
-    def delete(self, request: Request, pk: int) -> Response:
+    def delete(self, _request: Request, pk: int) -> Response:
         """Untick it."""
         untick(self.caller, self.customer(pk))
         return Response(status=204)

@@ -58,9 +58,7 @@ def about(field: str, *, refused: str | None = None) -> Iterator[None]:
 def _by_field(error: DjangoValidationError) -> dict[str, list[str]]:
     if not hasattr(error, "error_dict"):
         return {GENERAL: error.messages}
-    return {
-        GENERAL if field == NON_FIELD_ERRORS else field: messages for field, messages in error.message_dict.items()
-    }
+    return {GENERAL if field == NON_FIELD_ERRORS else field: messages for field, messages in error.message_dict.items()}
 
 
 def _flat(data: Any) -> dict[str, list[str]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.dateparse import parse_date, parse_datetime
-from django_filters import rest_framework as filters
+from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 
 _MAX_ID = 2**63 - 1
 _YEARS = (1900, 2200)
@@ -30,7 +30,7 @@ class IdFilter(filters.NumberFilter):
 class MomentField(forms.CharField):
     """A date or a date and time, as in ISO 8601."""
 
-    def clean(self, value: Any) -> datetime.date | datetime.datetime | None:
+    def clean(self, value: Any) -> dt.date | dt.datetime | None:
         """The moment or day, None when nothing was entered (`ValidationError` for anything else)."""
         text = super().clean(value)
         if not text:
@@ -52,8 +52,8 @@ class MomentFilter(filters.CharFilter):
     field_class = MomentField
 
 
-def bound(moment: datetime.date, zone: str, *, end: bool) -> datetime.datetime:
+def bound(moment: dt.date, zone: str, *, end: bool) -> dt.datetime:
     """`moment` as a point in time: the start of a day, or with `end` its end; what has an offset stays as it is."""
-    if isinstance(moment, datetime.datetime):
+    if isinstance(moment, dt.datetime):
         return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
-    return datetime.datetime.combine(moment, datetime.time.max if end else datetime.time.min, ZoneInfo(zone))
+    return dt.datetime.combine(moment, dt.time.max if end else dt.time.min, ZoneInfo(zone))

@@ -56,7 +56,7 @@ class MailAccountView(ApiView):
         accounts = MailAccount.objects.select_related("mailbox", "user__organization")
         return get_object_or_404(accounts.prefetch_related("folders", "labels"), user=self.caller)
 
-    def get(self, request: Request) -> Response:
+    def get(self, _request: Request) -> Response:
         """Show the account."""
         return self.shown(self._account())
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, Count, IntegerField, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 from django.shortcuts import get_object_or_404
-from django_filters import rest_framework as filters
+from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -197,11 +197,11 @@ class MailboxFilter(filters.FilterSet):
 
 
 class _MailboxView(ApiView):
-    serializer_class = MailboxSerializer
-    queryset = Mailbox.objects.none()
-    ordering: ClassVar = ("of_others", "owner_id", "kind", "id")
+    serializer_class: Any = MailboxSerializer
+    queryset: Any = Mailbox.objects.none()
+    ordering: tuple[str, ...] = ("of_others", "owner_id", "kind", "id")
 
-    def get_queryset(self) -> QuerySet[Mailbox]:
+    def get_queryset(self) -> QuerySet[Any]:
         """The caller's mailboxes; for an administrator also, after them, everybody else's in the organisation."""
         caller = self.caller
         mailboxes = Mailbox.objects.owned_by(caller)
@@ -219,7 +219,8 @@ class _MailboxView(ApiView):
 
     def mailbox(self, pk: int) -> Mailbox:
         """One of them, 404 otherwise."""
-        return get_object_or_404(self.get_queryset(), pk=pk)
+        mailbox: Mailbox = get_object_or_404(self.get_queryset(), pk=pk)
+        return mailbox
 
 
 class Mailboxes(ApiListView, _MailboxView):
@@ -253,7 +254,7 @@ class Mailboxes(ApiListView, _MailboxView):
 class MailboxDetail(_MailboxView):
     """One mailbox."""
 
-    def get(self, request: Request, pk: int) -> Response:
+    def get(self, _request: Request, pk: int) -> Response:
         """Show its settings and state."""
         return self.shown(self.mailbox(pk))
 
@@ -280,7 +281,7 @@ class MailboxActivation(_MailboxView):
     """Choosing the active mailbox (R5)."""
 
     @extend_schema(request=None, responses={200: MailboxSerializer})
-    def post(self, request: Request, pk: int) -> Response:
+    def post(self, _request: Request, pk: int) -> Response:
         """Make this the mailbox that is polled and sent from; the one that was stops."""
         activate(self.mailbox(pk))
         return self.shown(self.mailbox(pk))
@@ -292,7 +293,7 @@ class MailboxFetch(_MailboxView):
     serializer_class = FetchSerializer
 
     @extend_schema(request=None, responses={202: FetchSerializer})
-    def post(self, request: Request, pk: int) -> Response:
+    def post(self, _request: Request, pk: int) -> Response:
         """Have a worker poll the mailbox now; the run that is going, if one is."""
         return self.shown({"run": fetch_now(self.mailbox(pk))}, status=202)
 
@@ -301,8 +302,8 @@ class MailboxRuns(ApiListView, _MailboxView):
     """The last polls of a mailbox, the latest first (R18)."""
 
     serializer_class = RunSerializer
-    filter_backends: ClassVar[list[Any]] = []
-    ordering: ClassVar = ("-started", "-id")
+    filter_backends: Any = ()
+    ordering = ("-started", "-id")
 
     def get_queryset(self) -> QuerySet[Any]:
         """The runs of the mailbox that the address names."""
@@ -315,7 +316,7 @@ class MailboxSharing(_MailboxView):
 
     serializer_class = SharingSerializer
 
-    def get(self, request: Request, pk: int) -> Response:
+    def get(self, _request: Request, pk: int) -> Response:
         """Show mode and excluded domains."""
         mailbox = self.mailbox(pk)
         return Response(

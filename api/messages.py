@@ -6,15 +6,14 @@ Every way to a message starts from `visible_to`; what only its owner may do, fro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBase
-from django.utils.http import content_disposition_header
 from django.shortcuts import get_object_or_404
-from django_filters import rest_framework as filters
+from django.utils.http import content_disposition_header
+from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -31,7 +30,7 @@ from customers.models import Customer
 from mail.deeds import delete_message, label_message, mark_message, move_message
 from mail.matching import correspondents, has_correspondent
 from mail.models import Folder, Label, Message, MessageQuerySet, Participant, Thread
-from mail.reading import attachment_bytes, html_of, raw_for
+from mail.reading import attachment_bytes, download_type, html_of, raw_for, text_of
 from mail.search import search
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
@@ -65,7 +64,7 @@ class MessageSerializer(serializers.Serializer[Message]):
     direction = Choice(Message.Direction)
     message_id = serializers.CharField()
     subject = serializers.CharField()
-    sender = serializers.SerializerMethodField()
+    sender = serializers.SerializerMethodField(method_name="get_sender")
     to = serializers.SerializerMethodField()
     cc = serializers.SerializerMethodField()
     bcc = serializers.SerializerMethodField()
@@ -151,10 +150,7 @@ class MessageDetailSerializer(MessageSerializer):
 
     def get_text(self, message: Message) -> str:
         """The readable text."""
-        try:
-            return message.body.text
-        except ObjectDoesNotExist:
-            return ""
+        return text_of(message)
 
     def get_html(self, message: Message) -> str:
         """Sanitised HTML; remote images only when asked for."""
@@ -169,7 +165,7 @@ class _OwnChoice(serializers.PrimaryKeyRelatedField[Any]):
 
     def get_queryset(self) -> QuerySet[Any]:
         """The caller's."""
-        return super().get_queryset().filter(account__user=self.context["request"].user)
+        return super().get_queryset().filter(account__user=self.context["request"].user)  # type: ignore[union-attr]
 
 
 class MessageChangeSerializer(StrictSerializer):
@@ -260,11 +256,13 @@ class MessageFilter(filters.FilterSet):
 class _MessageView(ApiView):
     serializer_class: Any = MessageDetailSerializer
     queryset: Any = Message.objects.none()
-    filter_backends: ClassVar[list[Any]] = []
+    filter_backends: Any = ()
 
     def visible(self, pk: int) -> Message:
         """A message that the caller may see, 404 otherwise."""
-        return get_object_or_404(visible_to(self.caller).select_related("owner", "thread", "folder"), pk=pk)
+        return get_object_or_404(
+            visible_to(self.caller).select_related("owner__organization", "thread", "folder", "body"), pk=pk
+        )
 
     def own(self, pk: int) -> Message:
         """A message of the caller's own, 404 otherwise."""
@@ -273,7 +271,7 @@ class _MessageView(ApiView):
 
     def opened(self, message: Message) -> Response:
         """The message as its page shows it."""
-        context = self.get_serializer_context() | {"correspondents": correspondents([message])}
+        context = {**self.get_serializer_context(), "correspondents": correspondents([message])}
         return Response(MessageDetailSerializer(message, context=context).data)
 
 
@@ -281,7 +279,7 @@ class MessageListView(ApiListView):
     """A list of messages, the newest first, in a number of queries that does not depend on how many there are."""
 
     serializer_class: Any = MessageSerializer
-    ordering: ClassVar = ("-date", "-id")
+    ordering = ("-date", "-id")
 
     @staticmethod
     def prepared(messages: MessageQuerySet) -> MessageQuerySet:
@@ -291,8 +289,8 @@ class MessageListView(ApiListView):
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         """The serializer of a page, which knows the correspondents of all its messages."""
         page: Sequence[Message] = args[0] if args and isinstance(args[0], list) else []
-        context = self.get_serializer_context() | {"correspondents": correspondents(page)}
-        return self.get_serializer_class()(*args, context=context, **kwargs)
+        kwargs["context"] = {**self.get_serializer_context(), "correspondents": correspondents(page)}
+        return self.get_serializer_class()(*args, **kwargs)
 
 
 class Messages(MessageListView):
@@ -312,7 +310,7 @@ class MessageDetail(_MessageView):
     @extend_schema(
         parameters=[OpenApiParameter("images", OpenApiTypes.BOOL, description="`1` keeps remote images in `html`.")]
     )
-    def get(self, request: Request, pk: int) -> Response:
+    def get(self, _request: Request, pk: int) -> Response:
         """Open it."""
         message = self.visible(pk)
         record_opening(self.caller, message)
@@ -337,7 +335,7 @@ class MessageDetail(_MessageView):
         return self.opened(message)
 
     @extend_schema(responses={204: None})
-    def delete(self, request: Request, pk: int) -> Response:
+    def delete(self, _request: Request, pk: int) -> Response:
         """Move one's own message to Trash; from there, delete it for good."""
         delete_message(self.own(pk))
         return Response(status=204)
@@ -346,11 +344,11 @@ class MessageDetail(_MessageView):
 class _AnyAnswer(BaseContentNegotiation):
     """Bytes are what they are, whatever the request would rather have; errors are JSON."""
 
-    def select_parser(self, request: Request, parsers: Any) -> Any:
+    def select_parser(self, request: Request, parsers: Any) -> Any:  # noqa: ARG002
         """The first one: there is no body."""
         return parsers[0]
 
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:  # noqa: ARG002
         """JSON, for errors."""
         return renderers[0], renderers[0].media_type
 
@@ -361,7 +359,7 @@ class MessageRaw(_MessageView):
     content_negotiation_class = _AnyAnswer
 
     @extend_schema(responses={(200, "message/rfc822"): OpenApiTypes.BINARY})
-    def get(self, request: Request, pk: int) -> HttpResponseBase:
+    def get(self, _request: Request, pk: int) -> HttpResponseBase:
         """Download it."""
         message = self.visible(pk)
         record_opening(self.caller, message)
@@ -374,12 +372,12 @@ class MessageAttachment(_MessageView):
     content_negotiation_class = _AnyAnswer
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
-    def get(self, request: Request, pk: int, attachment: int) -> HttpResponseBase:
+    def get(self, _request: Request, pk: int, attachment: int) -> HttpResponseBase:
         """Download it, always as an attachment, never as a page of ours."""
         message = self.visible(pk)
         found = get_object_or_404(message.attachments, pk=attachment)
         record_opening(self.caller, message)
-        return _download(attachment_bytes(found), found.name, "application/octet-stream")
+        return _download(attachment_bytes(found), found.name, download_type(found))
 
 
 class MessageVisibility(_MessageView):
@@ -387,7 +385,7 @@ class MessageVisibility(_MessageView):
 
     serializer_class = VisibilitySerializer
 
-    def get(self, request: Request, pk: int) -> Response:
+    def get(self, _request: Request, pk: int) -> Response:
         """Explain it."""
         message = self.visible(pk)
         verdict = explain(self.caller, message)
@@ -406,7 +404,7 @@ class MessageOpenings(ApiListView, _MessageView):
     """*Who has opened this?*, for its owner, the latest first (R26)."""
 
     serializer_class = OpeningSerializer
-    ordering: ClassVar = ("-at", "-id")
+    ordering = ("-at", "-id")
 
     def get_queryset(self) -> QuerySet[Any]:
         """The openings of the caller's own message."""

@@ -6,7 +6,7 @@ one query whose cost does not grow with the number of pages before it.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +26,7 @@ MAX_PAGE_SIZE = 200
 class CursorPagination(BasePagination):
     """`{"next", "previous", "results"}` in the order that the view names in `ordering`, which must end with the id."""
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The rows of the page that the request's `cursor` names, else of the first page."""
         self._request = request
         self._ordering: tuple[str, ...] = view.ordering
@@ -63,7 +63,7 @@ class CursorPagination(BasePagination):
             "properties": {"next": link, "previous": link, "results": schema},
         }
 
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:  # noqa: ARG002
         """The query parameters, for OpenAPI."""
         return [
             {
@@ -117,7 +117,7 @@ class CursorPagination(BasePagination):
         if row is None:
             return None
         values = [getattr(row, name.removeprefix("-")) for name in self._ordering]
-        stored = [value.isoformat() if isinstance(value, datetime.datetime) else value for value in values]
+        stored = [value.isoformat() if isinstance(value, dt.datetime) else value for value in values]
         cursor = signing.dumps([self._ordering, backwards, stored], salt=__name__)
         url = remove_query_param(self._request.build_absolute_uri(), "cursor")
         return replace_query_param(url, "cursor", cursor)

@@ -14,19 +14,13 @@ from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
 
-class DetailSerializer(serializers.Serializer[Any]):
-    """An error that is not about a field."""
-
-    detail = serializers.CharField()
-
-
-class TokenScheme(OpenApiAuthenticationExtension):
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """`Authorization: Token …`."""
 
     target_class = "api.authentication.TokenAuthentication"
     name = "token"
 
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:  # noqa: ARG002
         """An API key in the header, since OpenAPI knows no other name for it."""
         return {
             "type": "apiKey",
@@ -44,17 +38,18 @@ class Choice(serializers.ChoiceField):
         self.set_name = re.sub(r"\W", "", of.__qualname__)
 
 
-class ChoiceSchema(OpenApiSerializerFieldExtension):
+class ChoiceSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     """A named component for each set of choices."""
 
     target_class = Choice
+    match_subclasses = True
 
     def get_name(self) -> str:
         """The component's name."""
         name: str = self.target.set_name
         return name
 
-    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:  # noqa: ARG002
         """The choices."""
         return {"type": "string", "enum": list(self.target.choices)}
 
@@ -62,28 +57,23 @@ class ChoiceSchema(OpenApiSerializerFieldExtension):
 class ApiSchema(AutoSchema):
     """Adds the errors of interface.md to each operation."""
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         if direction != "response":
             return bodies
-        codes = []
         if self.method in {"POST", "PUT", "PATCH"} or self.get_filter_backends():
-            bodies.setdefault("400", self._fields())
-        if self.view.authentication_classes:
-            codes += ["401", "403"]
+            messages = {"type": "array", "items": {"type": "string"}}
+            bodies.setdefault("400", _answer("What is wrong, by field.", {"additionalProperties": messages}))
+        codes = ["401", "403"] if self.view.authentication_classes else ["429"]
         if "{" in self.path:
             codes.append("404")
         if self.method != "GET":
             codes.append("409")
         for code in codes:
-            bodies.setdefault(code, self._get_response_for_code(DetailSerializer, code))
+            detail = {"properties": {"detail": {"type": "string"}}, "required": ["detail"]}
+            bodies.setdefault(code, _answer("Why not.", detail))
         return bodies
 
-    @staticmethod
-    def _fields() -> dict[str, Any]:
-        messages = {"type": "array", "items": {"type": "string"}}
-        schema = {"type": "object", "additionalProperties": messages}
-        return {
-            "content": {"application/json": {"schema": schema}},
-            "description": "What is wrong, by field.",
-        }
+
+def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": {"type": "object", **schema}}}}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.db import transaction
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
@@ -52,7 +50,7 @@ class _UserView(ApiView):
     permission_classes = [IsAuthenticated, IsAdministrator]
     serializer_class = UserSerializer
     queryset = User.objects.none()
-    ordering: ClassVar = ("name", "id")
+    ordering = ("name", "id")
 
     def get_queryset(self) -> QuerySet[User]:
         """The users of the administrator's organisation."""
@@ -80,7 +78,7 @@ class Users(ApiListView, _UserView):
 class UserDetail(_UserView):
     """One user."""
 
-    def get(self, request: Request, pk: int) -> Response:
+    def get(self, _request: Request, pk: int) -> Response:
         """Show the user."""
         return self.shown(get_object_or_404(self.get_queryset(), pk=pk))
 

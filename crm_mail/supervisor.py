@@ -53,9 +53,7 @@ class WebProbe:
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens at `host` and `port` (0: any free one). Raises OSError if it cannot."""
-    family, _, _, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     return socket.create_server(address[:2], family=family, backlog=2048)
 
 
@@ -167,6 +165,11 @@ class Supervisor:
         finally:
             self._stop()
 
+    def _tell(self, text: str) -> None:
+        # With the terminal gone nobody reads it, and the children must be stopped all the same.
+        with contextlib.suppress(OSError):
+            self._say(text)
+
     def _start(self, child: Child) -> None:
         parent = os.getpid()
 
@@ -203,12 +206,10 @@ class Supervisor:
                         if _begins_an_answer(answer):
                             self._on_ready()
                 if self._signals.asked_to_stop.intersection(self._signals.drain()):
-                    self._say(
-                        "Stopping. Running work is finished first; Ctrl-C again stops at once."
-                    )
+                    self._tell("Stopping. Running work is finished first; Ctrl-C again stops at once.")
                     return 0
                 if ended := self._ended():
-                    self._say(f"{ended}. Stopping the rest.")
+                    self._tell(f"{ended}. Stopping the rest.")
                     return 1
 
     def _ended(self) -> str:
@@ -231,7 +232,7 @@ class Supervisor:
                 deadline = 0.0
         for child, process in self._running.items():
             if process.poll() is None:
-                self._say(f"The {child.name} did not stop in time and is killed.")
+                self._tell(f"The {child.name} did not stop in time and is killed.")
             with contextlib.suppress(ProcessLookupError):  # nothing of the group is left
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -9,16 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Self
 
 from accounts import servers
-from fetcher.pop3_buffer import Block, LineTooLong, ReplyBuffer
 from fetcher.pop3_errors import (
     CommandRefused,
     Pop3Error,
@@ -30,29 +28,9 @@ from fetcher.pop3_errors import (
     refusal,
     sign_in_refusal,
 )
+from fetcher.pop3_wire import Limits, Wire
 
 __all__ = ["CommandRefused", "Limits", "Pop3Error", "Pop3Session", "Retrieved", "SessionBroken"]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of everything is accepted, in bytes unless named otherwise.
-
-    RFC 2449 section 4 allows status lines of 512 octets; servers were seen to send more. A listing of 500,000 messages
-    is ten times the largest mailbox known. A window of 64 commands hides a round trip of 80 ms at a few thousand
-    messages a second and fits any server's input buffer.
-    """
-
-    line: int = 8 * 1024
-    listing: int = 64 << 20
-    listed: int = 500_000
-    headers: int = 1 << 20
-    window: int = 64
-    window_bytes: int = 8 << 20
-    message: int = 50 << 20
-    #: A message that goes on beyond `message` is read and dropped up to so much more, then the connection is closed.
-    drained: int = 16 << 20
-    session_seconds: float = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +68,9 @@ class Pop3Session:
         (on the monotonic clock). `pipelining=False` never sends a command before the last answer came.
         """
         self.capabilities: dict[str, str] = {}
-        self._sock = sock
-        self._timeout = timeout
-        self._deadline = time.monotonic() + limits.session_seconds if deadline is None else deadline
+        self._wire = Wire(sock, timeout=timeout, deadline=deadline, limits=limits)
         self._limits = limits
         self._may_pipeline = pipelining
-        self._buffer = ReplyBuffer()
         self._in_flight: deque[_Asked] = deque()
         self._in_flight_bytes = 0
 
@@ -115,14 +90,14 @@ class Pop3Session:
             accounts.servers.ServerError: no connection, or no trustworthy encryption.
             Pop3Error: there is a connection, but not to a POP3 server that wants to talk.
         """
-        sock = servers.connect(endpoint, timeout=timeout)
+        patience = timeout if deadline is None else min(timeout, deadline - time.monotonic())
+        sock = servers.connect(endpoint, timeout=patience)
         session = cls(sock, timeout=timeout, deadline=deadline, limits=limits, pipelining=pipelining)
         try:
             session._greet()
             session._ask_capabilities()
             if endpoint.security == "starttls":
                 session._start_tls(endpoint)
-                session._ask_capabilities()
         except BaseException:
             session.close()
             raise
@@ -141,7 +116,7 @@ class Pop3Session:
         """Whether commands are sent before the answers to earlier ones have come (RFC 2449 section 6.6)."""
         return self._may_pipeline and "PIPELINING" in self.capabilities
 
-    # --- signing in -------------------------------------------------------------------------------------------------
+    # --- signing in -------------------------------------------------------------------------------
 
     def login(self, user: str, password: str) -> None:
         """Sign in, by AUTH PLAIN where it is offered, else by USER and PASS. One try: repeated ones lock accounts.
@@ -159,7 +134,7 @@ class Pop3Session:
 
     def _try_login(self, user: str, password: str) -> Pop3Error | None:
         if any(c in "\r\n\0" for c in user + password):
-            return CommandRefused("password_rejected", "a user name or password can't hold a line break")
+            return CommandRefused("line_break")
         try:
             if "PLAIN" in self.capabilities.get("SASL", "").upper().split():
                 self._authenticate("PLAIN", f"\0{user}\0{password}".encode())
@@ -177,20 +152,20 @@ class Pop3Session:
         command, encoded = f"AUTH {mechanism}".encode(), base64.b64encode(response)
         # Section 4: an initial response only where the command stays within 255 octets.
         fits = len(command) + 1 + len(encoded) + 2 <= 255
-        self._send(command + b" " + encoded if fits else command)
-        line = self._line()
+        self._wire.send(command + b" " + encoded if fits else command)
+        line = self._wire.line()
         if line.startswith(b"+ ") or line == b"+":
-            self._send(encoded)
-            line = self._line()
+            self._wire.send(encoded)
+            line = self._wire.line()
         if line.startswith(b"+ ") or line == b"+":
             # A second challenge explains a failure; an empty answer asks for the verdict.
-            self._send(b"*")
-            line = self._line()
-        status = self._status(line)
+            self._wire.send(b"*")
+            line = self._wire.line()
+        status = read_status(line) or self._wire.give_up("protocol")
         if not status.ok:
             raise sign_in_refusal(status)
 
-    # --- what is there ----------------------------------------------------------------------------------------------
+    # --- what is there ----------------------------------------------------------------------------
 
     def stat(self) -> tuple[int, int]:
         """How many messages there are and how many bytes they have, as the server counts."""
@@ -198,7 +173,7 @@ class Pop3Session:
         try:
             return int(words[0]), int(words[1])
         except (ValueError, IndexError):
-            self._break("protocol")
+            self._wire.give_up("protocol")
 
     def uidl(self) -> list[tuple[int, str]]:
         """All messages as (number, UID), in the server's order. What it leaves out, doubles or leaves empty shows.
@@ -214,83 +189,95 @@ class Pop3Session:
         Raises:
             CommandRefused: `no_uidl`.
         """
-        status_line = self._ask_raw(b"UIDL %d" % number)
-        status = self._status(status_line)
+        self._settle()
+        self._wire.send(b"UIDL %d" % number)
+        status_line = self._wire.line()
+        status = read_status(status_line) or self._wire.give_up("protocol")
         if not status.ok:
             if "UIDL" in self.capabilities:
                 return None
             raise refusal(status, "no_uidl")
         fields = status_line.split(b" ", 2)
         if len(fields) < 2 or fields[1] != b"%d" % number:
-            self._break("protocol")
+            self._wire.give_up("protocol")
         return uid_text(fields[2] if len(fields) > 2 else b"")
 
     def sizes(self) -> dict[int, int]:
         """What the server says about the size of each message, by number, in bytes."""
         found = {}
         for number, rest in self._listing(b"LIST", "refused"):
-            size = rest.split(b" ")[0]
-            found[number] = int(size) if size.isdigit() and len(size) < 16 else 0
+            found[number] = _size(rest.split(b" ")[0])
         return found
 
-    # --- fetching ---------------------------------------------------------------------------------------------------
+    # --- fetching ---------------------------------------------------------------------------------
 
-    def retrieve(self, numbers: Sequence[int]) -> Iterator[Retrieved]:
+    def retrieve(self, numbers: Sequence[int], *, headers_only: bool = False) -> Iterator[Retrieved]:
         """Fetch messages, in the order asked for, each as soon as it has come.
 
         Where the server allows it, commands go out ahead: while one window (`Limits.window` messages and
         `Limits.window_bytes`) is read, the next is under way. A message over `Limits.message` is not fetched: its
         headers are. So are those of one that turns out larger than it was said to be. An -ERR concerns its message
-        alone.
+        alone. With `headers_only` no message is fetched whole.
 
         The answers to what was asked ahead are read and dropped if the caller stops early and goes on with the session.
 
         Raises:
             SessionBroken: all that was yielded before stands.
         """
-        sizes = self._sizes_of(numbers)
+        self._settle()
+        sizes = {} if headers_only else self._sizes_of(numbers)
         waiting = deque(numbers)
         while waiting or self._in_flight:
-            self._ask_ahead(waiting, sizes)
+            self._ask_ahead(waiting, sizes, headers_only)
             yield self._answer()
 
     def headers(self, number: int) -> bytes:
         """The headers of a message with the empty line after them, by TOP (at most `Limits.headers` bytes)."""
         self._asked(b"TOP %d 0" % number, "refused")
-        return _headers_of(self._block(self._limits.headers).data)
+        block = self._wire.block(self._limits.headers, drained=self._limits.drained)
+        return _headers_of(block.data)
 
     def _sizes_of(self, numbers: Sequence[int]) -> dict[int, int]:
         """The sizes of at least `numbers`; one by one where these are few, so that a large mailbox isn't listed for one
         message. No entry where the server does not say.
         """
-        if len(numbers) > self._limits.window or not self.is_pipelining:
+        few = self._limits.window if self.is_pipelining else 3
+        if len(numbers) > few:
             try:
                 return self.sizes()
             except CommandRefused:
                 return {}
         self._settle()
-        self._send(*(b"LIST %d" % number for number in numbers))
         sizes = {}
-        for number in numbers:
-            status = self._status(self._line())
-            words = status.words.split()
-            if status.ok and len(words) > 1 and words[0] == str(number) and words[1].isdecimal():
-                sizes[number] = int(words[1])
+        for batch in self._batches(numbers):
+            self._wire.send(*(b"LIST %d" % number for number in batch))
+            for number in batch:
+                status = self._wire.status()
+                words = status.words.split()
+                if status.ok and words[:1] == [str(number)] and len(words) > 1:
+                    sizes[number] = _size(words[1].encode())
         return sizes
 
-    def _ask_ahead(self, waiting: deque[int], sizes: dict[int, int]) -> None:
-        """Send a further window unless more than one is under way. Commands are short: sending them never has to wait
-        for the answers to be read, so server and client can't block each other.
+    def _ask_ahead(self, waiting: deque[int], sizes: dict[int, int], only_headers: bool) -> None:
+        """Send a further window unless more than one is under way.
+
+        Commands are short: sending them never waits for answers to be read, so server and client
+        can't block each other.
         """
         limits = self._limits
-        window = limits.window if self.is_pipelining else 1
-        if not waiting or (len(self._in_flight) > window if self.is_pipelining else self._in_flight):
+        if self.is_pipelining:
+            window = limits.window
+            enough = len(self._in_flight) > window or self._in_flight_bytes > limits.window_bytes // 2
+        else:
+            window = 1
+            enough = bool(self._in_flight)
+        if enough:
             return
         commands: list[bytes] = []
         while waiting and len(commands) < window:
             number = waiting[0]
             size = sizes.get(number, 0)
-            headers_only = size > limits.message
+            headers_only = only_headers or size > limits.message
             ahead = min(size, limits.headers) if headers_only else size
             if self._in_flight and self._in_flight_bytes + ahead > limits.window_bytes:
                 break
@@ -299,39 +286,37 @@ class Pop3Session:
             self._in_flight_bytes += ahead
             commands.append((b"TOP %d 0" if headers_only else b"RETR %d") % number)
         if commands:
-            self._send(*commands)
+            self._wire.send(*commands)
 
     def _answer(self) -> Retrieved:
         """The answer to the oldest command under way."""
         asked = self._in_flight[0]
-        line = self._line()
+        limits, wire = self._limits, self._wire
+        line = wire.line()
         if not line.startswith(b"+OK"):
+            status = read_status(line) or wire.give_up("protocol")
             self._answered()
-            error = refusal(self._status(line), "too_big" if asked.headers_only else "refused")
+            error = refusal(status, "no_headers" if asked.size > limits.message else "refused")
             return Retrieved(asked.number, None, asked.size, is_complete=False, error=error)
-        limit = self._limits.headers if asked.headers_only else self._limits.message
-        block = self._block(limit)
-        if self._in_flight:
-            self._answered()
-        if asked.headers_only or not block.is_complete:
-            size = max(asked.size, block.size)
-            return Retrieved(asked.number, _headers_of(block.data)[: self._limits.headers], size, is_complete=False)
-        return Retrieved(asked.number, block.data, block.size)
+        block = wire.block(limits.headers if asked.headers_only else limits.message, drained=limits.drained)
+        self._answered()
+        if block.is_complete and not asked.headers_only:
+            return Retrieved(asked.number, block.data, block.size)
+        headers = _headers_of(block.data)[: limits.headers]
+        return Retrieved(asked.number, headers, max(asked.size, block.size), is_complete=False)
 
     def _answered(self) -> None:
         self._in_flight_bytes -= self._in_flight.popleft().ahead
 
-    # --- deleting ---------------------------------------------------------------------------------------------------
+    # --- deleting ---------------------------------------------------------------------------------
 
     def delete(self, numbers: Sequence[int]) -> list[int]:
         """Mark messages as deleted; answers those that the server marked. They are deleted by `quit`, or not at all."""
         self._settle()
         marked = []
-        window = self._limits.window if self.is_pipelining else 1
-        for first in range(0, len(numbers), window):
-            batch = numbers[first : first + window]
-            self._send(*(b"DELE %d" % number for number in batch))
-            marked += [number for number in batch if self._status(self._line()).ok]
+        for batch in self._batches(numbers):
+            self._wire.send(*(b"DELE %d" % number for number in batch))
+            marked += [number for number in batch if self._wire.status().ok]
         return marked
 
     def quit(self) -> None:
@@ -347,16 +332,15 @@ class Pop3Session:
 
     def close(self) -> None:
         """Close the connection without a word. Calling it again does nothing."""
-        self._sock.close()
+        self._wire.close()
 
-    # --- the start --------------------------------------------------------------------------------------------------
+    # --- the start --------------------------------------------------------------------------------
 
     def _greet(self) -> None:
-        line = self._line()
-        status = read_status(line)
+        status = read_status(self._wire.line())
         if status is None:
-            # What other services say is not passed on: it is nobody's business what runs inside a network.
-            self._break("not_pop3")
+            # What other services say is not passed on: it is nobody's business what runs where.
+            self._wire.give_up("not_pop3")
         if not status.ok:
             raise greeting_refusal(status)
 
@@ -365,36 +349,27 @@ class Pop3Session:
         self.capabilities = {}
         if not self._ask(b"CAPA").ok:
             return
-        block = self._whole_block(self._limits.headers)
-        for line in block.split(b"\r\n"):
+        for line in self._whole_block(self._limits.headers).split(b"\r\n"):
             name, _, arguments = line.decode("latin-1").strip().partition(" ")
             if name:
                 self.capabilities[name.upper()] = arguments
 
     def _start_tls(self, endpoint: servers.Endpoint) -> None:
-        """RFC 2595 section 4. Nothing that was said before counts afterwards, and nothing may lie in the buffer."""
+        """RFC 2595 section 4. Nothing that was said before counts afterwards."""
         if self.capabilities and "STLS" not in self.capabilities:
             raise CommandRefused("no_starttls")
         status = self._ask(b"STLS")
         if not status.ok:
             raise CommandRefused("no_starttls", status.words)
-        if len(self._buffer):
-            # CVE-2021-38371 and its kin: plain text that would be read as if it had come encrypted.
-            self._break("injected")
-        self._sock.settimeout(self._patience())
-        self._sock = servers.start_tls(self._sock, endpoint)
-        self._buffer = ReplyBuffer()
-        self.capabilities = {}
+        self._wire.encrypt(endpoint)
+        self._ask_capabilities()
 
-    # --- commands and answers ---------------------------------------------------------------------------------------
+    # --- commands and answers ---------------------------------------------------------------------
 
     def _ask(self, command: bytes) -> StatusLine:
-        return self._status(self._ask_raw(command))
-
-    def _ask_raw(self, command: bytes) -> bytes:
         self._settle()
-        self._send(command)
-        return self._line()
+        self._wire.send(command)
+        return self._wire.status()
 
     def _asked(self, command: bytes, kind: str) -> StatusLine:
         status = self._ask(command)
@@ -407,85 +382,27 @@ class Pop3Session:
         while self._in_flight:
             self._answer()
 
-    def _status(self, line: bytes) -> StatusLine:
-        status = read_status(line)
-        if status is None:
-            self._break("protocol")
-        return status
+    def _batches(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """`numbers` in portions whose commands may be sent together."""
+        window = self._limits.window if self.is_pipelining else 1
+        for first in range(0, len(numbers), window):
+            yield numbers[first : first + window]
 
     def _listing(self, command: bytes, refused: str) -> Iterator[tuple[int, bytes]]:
         """The lines `number rest` of a listing, bounded in bytes and lines."""
         self._asked(command, refused)
         block = self._whole_block(self._limits.listing)
         if block.count(b"\n") > self._limits.listed:
-            self._break("protocol")
+            self._wire.give_up("protocol")
         for line in block.split(b"\r\n")[:-1]:
             number, _, rest = line.strip().partition(b" ")
             if not number.isdigit() or len(number) > 10:
-                self._break("protocol")
+                self._wire.give_up("protocol")
             yield int(number), rest
 
     def _whole_block(self, limit: int) -> bytes:
-        block = self._block(limit, drain=0)
-        if not block.is_complete:
-            self._break("protocol")
-        return block.data
-
-    def _block(self, limit: int, drain: int | None = None) -> Block:
-        """The rest of a multi-line answer. One that does not end is cut, and the connection closed."""
-        hard = limit + (self._limits.drained if drain is None else drain)
-        buffer = self._buffer
-        buffer.begin_block(limit)
-        while (block := buffer.next_block()) is None:
-            if buffer.block_size > hard:
-                self.close()
-                self._in_flight.clear()
-                self._in_flight_bytes = 0
-                self._cut = True
-                return buffer.cut_block()
-            self._receive()
-        return block
-
-    def _line(self) -> bytes:
-        try:
-            while (line := self._buffer.next_line(self._limits.line)) is None:
-                self._receive()
-        except LineTooLong:
-            self._break("protocol")
-        return line
-
-    # --- the socket -------------------------------------------------------------------------------------------------
-
-    def _send(self, *commands: bytes) -> None:
-        try:
-            self._sock.settimeout(self._patience())
-            self._sock.sendall(b"".join(command + b"\r\n" for command in commands))
-        except OSError as error:
-            self._break(_kind(error), error)
-
-    def _receive(self) -> None:
-        try:
-            self._sock.settimeout(self._patience())
-            count = self._sock.recv_into(self._buffer.room())
-        except OSError as error:
-            self._break(_kind(error), error)
-        if not count:
-            self._break("network")
-        self._buffer.received(count)
-
-    def _patience(self) -> float:
-        """Seconds to wait for the next byte: the timeout, or what is left until the deadline."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            self._break("timeout")
-        return min(self._timeout, left)
-
-    def _break(self, kind: str, cause: Exception | None = None) -> NoReturn:
-        self.close()
-        broken = SessionBroken(kind)
-        broken.while_pipelining = len(self._in_flight) > 1
-        self._in_flight.clear()
-        raise broken from cause
+        block = self._wire.block(limit)
+        return block.data if block.is_complete else self._wire.give_up("too_big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -509,13 +426,12 @@ def uid_text(raw: bytes) -> str:
     return f"sha256:{hashlib.sha256(raw).hexdigest()}"
 
 
+def _size(digits: bytes) -> int:
+    """A size from LIST; 0 for what is none: it is only a hint how far to ask ahead."""
+    return int(digits) if digits.isdigit() and len(digits) < 16 else 0
+
+
 def _headers_of(raw: bytes) -> bytes:
     """A message up to the empty line after its headers, that line included."""
     end = raw.find(b"\r\n\r\n")
     return raw if end < 0 else raw[: end + 4]
-
-
-def _kind(error: OSError) -> str:
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    return "tls" if isinstance(error, ssl.SSLError) else "network"

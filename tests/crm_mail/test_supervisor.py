@@ -120,9 +120,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_asked_to_stop_it_ends_everything_and_exits_with_0(
-    stage: Stage, number: signal.Signals
-) -> None:
+def test_asked_to_stop_it_ends_everything_and_exits_with_0(stage: Stage, number: signal.Signals) -> None:
     supervisor = stage.start("web:plain:0", "worker:plain:1")
     children = stage.meet(2)
     supervisor.send_signal(number)
@@ -233,6 +231,16 @@ def test_ctrl_c_in_the_terminal_reaches_only_the_supervisor(stage: Stage) -> Non
     assert worker.read() == "worker told to stop"
     stage.output()
     assert supervisor.returncode == 0
+
+
+def test_a_terminal_that_is_gone_does_not_stop_the_stopping(stage: Stage) -> None:
+    supervisor = stage.start("worker:stubborn:0", grace=0.2)
+    worker = stage.meet(1)["worker"]
+    assert supervisor.stdout is not None
+    supervisor.stdout.close()
+    supervisor.send_signal(signal.SIGHUP)
+    assert [worker.read(), worker.read()] == ["worker told to stop", ""]
+    supervisor.wait(timeout=PATIENCE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux")

@@ -1,0 +1,261 @@
+"""Administration: who belongs to the organisation, and what holds for all of it (R2, R3). For administrators only."""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.mail import send_mail
+from django.db.models import Prefetch
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.urls import path, reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.mailboxes import NotPossible
+from accounts.models import Invitation, Mailbox, MailDomain, Organization, User
+from accounts.organizations import (
+    INVITATION_DAYS,
+    change_role,
+    check_own_domain,
+    deactivate_user,
+    invite,
+    reactivate_user,
+)
+from portal.requests import administrators_only, member
+from portal.setup import time_zone_choices
+
+log = logging.getLogger(__name__)
+
+
+class InviteForm(forms.Form):
+    """Whom to invite, and as what."""
+
+    email = forms.EmailField(label="E-mail address")
+    name = forms.CharField(max_length=200, required=False, help_text="They can change it when they accept.")
+    role = forms.ChoiceField(choices=User.Role.choices, initial=User.Role.MEMBER)
+
+
+class OrganizationForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What holds for the whole organisation."""
+
+    time_zone = forms.ChoiceField(
+        label="Time zone", choices=time_zone_choices, help_text="All times are shown in it."
+    )
+    poll_interval_minutes = forms.IntegerField(
+        label="Fetch mail every (minutes)",
+        min_value=3,
+        max_value=60,
+        help_text="From 3 to 60. A mailbox may have its own interval.",
+    )
+
+    class Meta:
+        model = Organization
+        fields = ("name", "time_zone", "poll_interval_minutes")
+        labels = {"name": "Organisation"}
+
+
+class MailDomainForm(forms.Form):
+    """One more mail domain of the organisation's own."""
+
+    domain = forms.CharField(max_length=253, label="Domain")
+
+    def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._organization = organization
+
+    def clean_domain(self) -> str:
+        """Only what the organisation can own, and only once (R3)."""
+        domain = check_own_domain(self.cleaned_data["domain"])
+        if self._organization.mail_domains.filter(domain=domain).exists():
+            raise ValidationError(f"{domain} is already in the list.")
+        return domain
+
+
+@administrators_only
+@require_safe
+def users(request: HttpRequest) -> HttpResponse:
+    """Everybody in the organisation, with their state, role and mailboxes, and the invitations that are open."""
+    organization = member(request).organization
+    pop3 = Mailbox.objects.filter(kind=Mailbox.Kind.POP3).select_related("policy", "owner").order_by("-is_active", "id")
+    return render(
+        request,
+        "administration/users.html",
+        {
+            "people": User.objects.for_organization(organization)
+            .prefetch_related(Prefetch("mailboxes", queryset=pop3, to_attr="pop3_mailboxes"))
+            .order_by("-is_active", "name", "id"),
+            "invitations": organization.invitations.filter(
+                accepted_at=None, expires_at__gt=timezone.now()
+            ).select_related("invited_by"),
+        },
+    )
+
+
+@administrators_only
+@never_cache
+@require_http_methods(["GET", "POST"])
+def user_invite(request: HttpRequest) -> HttpResponse:
+    """Invite a colleague. The answer to the form shows the link: it can't be shown again, only its hash is kept."""
+    form = InviteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            invitation, token = invite(member(request), **form.cleaned_data)
+        except NotPossible as error:
+            form.add_error("email", str(error))
+        else:
+            link = settings.BASE_URL + reverse("invitation", args=[token])
+            return render(
+                request,
+                "administration/invited.html",
+                {"invitation": invitation, "link": link, "is_mailed": _mail_invitation(invitation, link)},
+            )
+    return render(request, "administration/invite.html", {"form": form, "days": INVITATION_DAYS})
+
+
+@administrators_only
+@require_POST
+def invitation_revoke(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make the link of an invitation worthless."""
+    invitation = get_object_or_404(member(request).organization.invitations.filter(accepted_at=None), pk=pk)
+    invitation.delete()
+    messages.success(request, f"The invitation of {invitation.email} is withdrawn; its link no longer works.")
+    return redirect("users")
+
+
+@administrators_only
+@require_POST
+def user_deactivate(request: HttpRequest, pk: int) -> HttpResponse:
+    """Keep somebody out."""
+    user = _colleague(request, pk)
+    try:
+        deactivate_user(user)
+    except NotPossible as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(
+            request,
+            f"{user} can no longer sign in and their mailboxes are not fetched any more. What they shared stays shared.",
+        )
+    return redirect("users")
+
+
+@administrators_only
+@require_POST
+def user_reactivate(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let somebody in again."""
+    user = _colleague(request, pk)
+    reactivate_user(user)
+    messages.success(request, f"{user} can sign in again, and their active mailbox is fetched again.")
+    return redirect("users")
+
+
+@administrators_only
+@require_POST
+def user_role(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make somebody administrator or member."""
+    user = _colleague(request, pk)
+    role = request.POST.get("role", "")
+    if role not in User.Role.values:
+        messages.error(request, "Choose administrator or member.")
+        return redirect("users")
+    try:
+        change_role(user, role)
+    except NotPossible as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{user} is now {user.get_role_display().lower()}.")
+    return redirect("home" if user == member(request) and not user.is_admin else "users")
+
+
+@administrators_only
+@require_http_methods(["GET", "POST"])
+def organization(request: HttpRequest) -> HttpResponse:
+    """Name, time zone, interval and own mail domains."""
+    mine = member(request).organization
+    form = OrganizationForm(request.POST or None, instance=Organization.objects.get(pk=mine.pk))
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, "Saved.")
+        return redirect("organization")
+    return _organization_page(request, form, MailDomainForm(organization=mine))
+
+
+@administrators_only
+@require_POST
+def mail_domain_add(request: HttpRequest) -> HttpResponse:
+    """Add a mail domain of the organisation's own; its addresses are colleagues' from the next request on."""
+    mine = member(request).organization
+    form = MailDomainForm(request.POST, organization=mine)
+    if form.is_valid():
+        MailDomain.objects.create(organization=mine, domain=form.cleaned_data["domain"])
+        messages.success(request, f"Addresses at {form.cleaned_data['domain']} are colleagues' now.")
+        return redirect("organization")
+    return _organization_page(request, OrganizationForm(instance=mine), form)
+
+
+@administrators_only
+@require_POST
+def mail_domain_remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Remove a mail domain; the last one stays, because CRM Mail accounts need one."""
+    domains = member(request).organization.mail_domains.all()
+    domain = get_object_or_404(domains, pk=pk)
+    if not domains.exclude(pk=pk).exists():
+        messages.error(request, "This is your only mail domain. Add another one first.")
+    else:
+        domain.delete()
+        messages.success(request, f"Addresses at {domain} no longer count as colleagues'.")
+    return redirect("organization")
+
+
+def _colleague(request: HttpRequest, pk: int) -> User:
+    """The only door to a user here: one of the administrator's own organisation, else 404 (R1)."""
+    return get_object_or_404(User.objects.for_organization(member(request).organization), pk=pk)
+
+
+def _organization_page(request: HttpRequest, form: OrganizationForm, domain_form: MailDomainForm) -> HttpResponse:
+    domains = member(request).organization.mail_domains.all()
+    return render(
+        request,
+        "administration/organization.html",
+        {"form": form, "domain_form": domain_form, "domains": domains},
+    )
+
+
+def _mail_invitation(invitation: Invitation, link: str) -> bool:
+    """Send the link; False when there is no mail server to send it through or the server would not take it."""
+    if settings.EMAIL_BACKEND.rpartition(".")[0].endswith((".console", ".dummy")):
+        return False
+    words = {"invitation": invitation, "link": link, "days": INVITATION_DAYS}
+    try:
+        send_mail(
+            subject=f"{invitation.organization} invites you to CRM Mail",
+            message=render_to_string("administration/invitation.txt", words),
+            from_email=None,
+            recipient_list=[invitation.email],
+        )
+    except (smtplib.SMTPException, OSError) as error:
+        log.warning("the invitation of user %s could not be mailed: %s", invitation.pk, error)
+        return False
+    return True
+
+
+urlpatterns = [
+    path("administration/users/", users, name="users"),
+    path("administration/users/invite/", user_invite, name="user-invite"),
+    path("administration/users/<int:pk>/deactivate/", user_deactivate, name="user-deactivate"),
+    path("administration/users/<int:pk>/reactivate/", user_reactivate, name="user-reactivate"),
+    path("administration/users/<int:pk>/role/", user_role, name="user-role"),
+    path("administration/invitations/<int:pk>/revoke/", invitation_revoke, name="invitation-revoke"),
+    path("administration/organization/", organization, name="organization"),
+    path("administration/organization/domains/add/", mail_domain_add, name="mail-domain-add"),
+    path("administration/organization/domains/<int:pk>/remove/", mail_domain_remove, name="mail-domain-remove"),
+]

@@ -1,0 +1,231 @@
+"""The forms of Email Settings: a POP3 account, the CRM Mail account, sharing (R4, R6, R8–R15, R20–R23)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from accounts.connecting import complete
+from accounts.models import Mailbox
+from accounts.providers import is_gmail
+from portal.forms import ChoiceCards, LinesField, add_errors
+from sharing.models import MAX_EXCLUDED_DOMAINS, SharingPolicy
+from sharing.policies import check_excluded_domains
+
+MODE_DESCRIPTIONS = {
+    "public": "For sales reps and managers in daily contact with customers. Colleagues read all mail with leads and "
+    "contacts, sent and received, but for the domains you exclude.",
+    "custom": "For those who want to choose. Colleagues read mail only with the leads and contacts on whose record you "
+    "tick Share Email.",
+    "private": "For management and confidential conversations. Nobody else sees any of your mail.",
+}
+_SECURITY_HELP = "The port follows this choice when you leave it empty."
+
+
+class SharingForm(forms.Form):
+    """A sharing permission; none is preselected for a new mailbox (R13)."""
+
+    sharing_mode = forms.ChoiceField(
+        label="Who can read the customer mail of this account?",
+        choices=SharingPolicy.Mode.choices,
+        widget=ChoiceCards(descriptions=MODE_DESCRIPTIONS),
+        error_messages={"required": "Choose Public, Custom or Private. There is no default."},
+    )
+    excluded_domains = LinesField(
+        label="Exclude domains",
+        most=MAX_EXCLUDED_DOMAINS,
+        what="domain",
+        required=False,
+        help_text=f"Up to {MAX_EXCLUDED_DOMAINS}, one a line. Mail with anybody at one of them is not shared. "
+        "Acts in Public; kept in the other modes.",
+    )
+
+    def clean_excluded_domains(self) -> list[str]:
+        """Normalised; a sixth is refused (R21)."""
+        return check_excluded_domains(self.cleaned_data["excluded_domains"])
+
+
+class MailboxForm(forms.Form):
+    """The connection of a POP3 account. Passwords are never shown again; left empty on a saved account they stay."""
+
+    name = forms.CharField(label="Account name", max_length=100)
+    email_address = forms.CharField(
+        label="E-mail address", max_length=320, widget=forms.EmailInput(attrs={"autocomplete": "off"})
+    )
+    incoming_host = forms.CharField(
+        label="Incoming server",
+        max_length=253,
+        help_text="For example pop.gmail.com. If you are not sure, ask your administrator.",
+    )
+    incoming_security = forms.ChoiceField(
+        label="Security", choices=Mailbox.Security.choices, initial=Mailbox.Security.SSL, help_text=_SECURITY_HELP
+    )
+    incoming_port = forms.IntegerField(
+        label="Port",
+        required=False,
+        min_value=1,
+        max_value=65535,
+        error_messages={"min_value": "Ports are numbers from 1 to 65535. POP3 with SSL uses 995."},
+    )
+    incoming_username = forms.CharField(
+        label="User name", max_length=320, help_text="Often the e-mail address.", widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    incoming_password = forms.CharField(
+        label="Password",
+        max_length=1000,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="With two-factor authentication, enter an app password, not your usual one.",
+    )
+    used_by_other_clients = forms.BooleanField(
+        label="Other POP clients read this Gmail account too",
+        required=False,
+        help_text="Gmail only: tags the user name with recent: and leaves messages on the server.",
+    )
+    use_same_credentials = forms.BooleanField(
+        label="Use the same credentials for the outgoing mail server", required=False, initial=True
+    )
+    outgoing_host = forms.CharField(
+        label="Outgoing server",
+        max_length=253,
+        required=False,
+        help_text="With the same credentials it may stay empty: it is then guessed from the incoming server.",
+    )
+    outgoing_security = forms.ChoiceField(
+        label="Security", choices=Mailbox.Security.choices, initial=Mailbox.Security.SSL, help_text=_SECURITY_HELP
+    )
+    outgoing_port = forms.IntegerField(
+        label="Port",
+        required=False,
+        min_value=1,
+        max_value=65535,
+        error_messages={"min_value": "Ports are numbers from 1 to 65535. Sending with SSL uses 465."},
+    )
+    outgoing_username = forms.CharField(label="User name", max_length=320, required=False)
+    outgoing_password = forms.CharField(
+        label="Password",
+        max_length=1000,
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    allow_plain_text = forms.BooleanField(
+        label="I understand: without encryption everybody on the way can read my password and my mail", required=False
+    )
+    delete_policy = forms.ChoiceField(
+        label="Delete message setting",
+        choices=Mailbox.DeletePolicy.choices,
+        initial=Mailbox.DeletePolicy.LEAVE,
+        widget=ChoiceCards(
+            descriptions={
+                "leave": "Nothing is ever deleted on the server.",
+                "after_fetch": "As soon as a message is safely stored here.",
+                "after_days": "A number of days after it was fetched.",
+                "when_deleted": "When you delete it for good from Trash here.",
+            }
+        ),
+    )
+    delete_after_days = forms.IntegerField(label="Days until deletion", required=False, min_value=1, max_value=3650)
+    import_since = forms.ChoiceField(
+        label="What the first fetch takes", choices=Mailbox.ImportSince.choices, initial=Mailbox.ImportSince.ALL
+    )
+    import_days = forms.IntegerField(label="Days to go back", required=False, min_value=1, max_value=3650)
+    poll_interval_minutes = forms.IntegerField(
+        label="Fetch every (minutes)",
+        required=False,
+        min_value=3,
+        max_value=60,
+        help_text="Empty: as often as your organisation does.",
+    )
+
+    SECTIONS = (
+        ("Account", ("name", "email_address")),
+        (
+            "Incoming mail",
+            (
+                "incoming_host",
+                "incoming_security",
+                "incoming_port",
+                "incoming_username",
+                "incoming_password",
+                "used_by_other_clients",
+            ),
+        ),
+        (
+            "Outgoing mail",
+            (
+                "use_same_credentials",
+                "outgoing_host",
+                "outgoing_security",
+                "outgoing_port",
+                "outgoing_username",
+                "outgoing_password",
+                "allow_plain_text",
+            ),
+        ),
+        (
+            "Fetching",
+            ("delete_policy", "delete_after_days", "import_since", "import_days", "poll_interval_minutes"),
+        ),
+    )
+    #: Which fields are only of use with a value of another one, for the script; the server judges in any case.
+    SHOWN_WHEN = {
+        "outgoing_username": "use_same_credentials=off",
+        "outgoing_password": "use_same_credentials=off",
+        "delete_after_days": "delete_policy=after_days",
+        "import_days": "import_since=days",
+    }
+
+    def __init__(self, *args: Any, mailbox: Mailbox | None = None, **kwargs: Any) -> None:
+        if mailbox is not None:
+            kwargs["initial"] = {
+                name: getattr(mailbox, name)
+                for name in self.base_fields
+                if not name.endswith("_password")
+            }
+        super().__init__(*args, **kwargs)
+        self.mailbox = mailbox
+        if mailbox is not None:
+            for name in ("incoming_password", "outgoing_password"):
+                self.fields[name].required = False
+                self.fields[name].help_text = "Leave empty to keep the saved one."
+
+    def sections(self) -> list[tuple[str, list[tuple[forms.BoundField, str]]]]:
+        """Titles with their fields, each with the condition under which it is shown."""
+        return [
+            (title, [(self[name], self.SHOWN_WHEN.get(name, "")) for name in names]) for title, names in self.SECTIONS
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """The fields to save, completed and checked together (`accounts.connecting.complete`)."""
+        given = dict(self.cleaned_data)
+        for name in ("incoming_password", "outgoing_password", "incoming_port", "outgoing_port"):
+            if not given.get(name):
+                given.pop(name, None)
+        if given.get("used_by_other_clients") and not is_gmail(given.get("incoming_host", "")):
+            self.add_error("used_by_other_clients", "Only Gmail has this. Untick it for other servers.")
+        if not self.errors:
+            try:
+                self.settings = complete(given, self.mailbox)
+            except ValidationError as error:
+                add_errors(self, error.message_dict)
+        return self.cleaned_data
+
+
+class MailAccountForm(forms.Form):
+    """The CRM Mail account (R4)."""
+
+    address = forms.CharField(
+        label="Your CRM Mail address",
+        max_length=320,
+        widget=forms.EmailInput,
+        help_text="At one of your organisation's own mail domains.",
+    )
+    signature = forms.CharField(
+        required=False,
+        max_length=10_000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="Put under the messages that you write.",
+    )

@@ -1,0 +1,438 @@
+"""`mailboxes/` (R4–R15, R18)."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from accounts.models import Mailbox, User
+from fetcher import scheduling
+from fetcher.models import FetchRun
+from mail.accounts import open_mail_account
+from sharing.models import AuditEntry
+from tests import factories
+from tests.api.clients import ROOT, program, results
+
+pytestmark = pytest.mark.django_db
+MAILBOXES = ROOT + "mailboxes/"
+BODY = {
+    "name": "Sales",
+    "email_address": "Rep@Mail.Example",
+    "incoming_host": "pop.mail.example",
+    "incoming_username": "rep",
+    "incoming_password": "in-secret",
+    "use_same_credentials": True,
+    "sharing_mode": "public",
+}
+
+
+@pytest.fixture
+def rep() -> User:
+    """Somebody with a CRM Mail account and nothing else."""
+    user = factories.user(email="rep@our.example")
+    open_mail_account(user, "rep@our.example")
+    return user
+
+
+def add(user: User, **changes: Any) -> Any:
+    """POST a mailbox; a change to None leaves the field out."""
+    body = {name: value for name, value in (BODY | changes).items() if value is not None}
+    return program(user).post(MAILBOXES, body)
+
+
+def test_a_mailbox_is_added_with_what_follows_from_its_fields(rep: User) -> None:
+    """R6, R8, R9."""
+    answer = add(rep, excluded_domains=["@Lawyers.Example."])
+    assert answer.status_code == 201, answer.content
+    made = answer.json()
+    mailbox = Mailbox.objects.get(pk=made["id"])
+    assert made == {
+        "id": mailbox.pk,
+        "kind": "pop3",
+        "owner": rep.pk,
+        "name": "Sales",
+        "email_address": "rep@mail.example",
+        "incoming_host": "pop.mail.example",
+        "incoming_port": 995,
+        "incoming_security": "ssl",
+        "incoming_username": "rep",
+        "use_same_credentials": True,
+        "outgoing_host": "smtp.mail.example",
+        "outgoing_port": 465,
+        "outgoing_security": "ssl",
+        "outgoing_username": "rep",
+        "allow_plain_text": False,
+        "delete_policy": "leave",
+        "delete_after_days": None,
+        "used_by_other_clients": False,
+        "import_since": "all",
+        "import_days": None,
+        "poll_interval_minutes": None,
+        "sharing_mode": "public",
+        "excluded_domains": ["lawyers.example"],
+        "is_active": True,
+        "state": "never_fetched",
+        "last_error": "",
+        "last_fetched_at": None,
+        "next_fetch_at": made["next_fetch_at"],
+        "message_count": 0,
+    }
+    assert made["next_fetch_at"] is not None
+    assert mailbox.incoming_password.reveal() == mailbox.outgoing_password.reveal() == "in-secret"
+
+
+def test_the_crm_mail_account_is_listed_first(rep: User) -> None:
+    """R4: it has no incoming server, no sharing mode until chosen, and is not active by itself."""
+    add(rep)
+    add(rep, email_address="second@mail.example")
+    listed = results(program(rep), "mailboxes/")
+    assert [row["kind"] for row in listed] == ["crm_mail", "pop3", "pop3"]
+    assert [row["is_active"] for row in listed] == [False, True, False]
+    assert [row["sharing_mode"] for row in listed] == [None, "public", "public"]
+
+
+def test_nothing_is_added_before_the_crm_mail_account() -> None:
+    """R4."""
+    user = factories.user()
+    assert add(user).status_code == 409
+    assert program(user).post(MAILBOXES, {}).status_code == 409
+
+
+def test_there_is_no_default_sharing_mode(rep: User) -> None:
+    """R13."""
+    for body in ({}, {"sharing_mode": ""}, {"sharing_mode": "all"}):
+        answer = add(rep, sharing_mode=None, **body) if not body else add(rep, **body)
+        assert (answer.status_code, set(answer.json())) == (400, {"sharing_mode"})
+    answer = program(rep).post(MAILBOXES, BODY | {"sharing_mode": None})
+    assert (answer.status_code, set(answer.json())) == (400, {"sharing_mode"})
+    assert not Mailbox.objects.filter(kind="pop3").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"name": None}, {"name"}),
+        ({"email_address": "nobody"}, {"email_address"}),
+        ({"incoming_host": ""}, {"incoming_host"}),
+        ({"incoming_host": "https://pop.mail.example/"}, {"incoming_host"}),
+        ({"incoming_host": "pop.mail.example:995"}, {"incoming_host"}),
+        ({"incoming_port": 0}, {"incoming_port"}),
+        ({"incoming_port": 65536}, {"incoming_port"}),
+        ({"incoming_port": "x"}, {"incoming_port"}),
+        ({"incoming_security": "tls"}, {"incoming_security"}),
+        ({"incoming_security": "none"}, {"incoming_security"}),
+        ({"outgoing_security": "none"}, {"outgoing_security"}),
+        ({"incoming_password": None}, {"incoming_password"}),
+        ({"incoming_host": "mailhost.example"}, {"outgoing_host"}),
+        ({"use_same_credentials": False}, {"outgoing_host", "outgoing_username", "outgoing_password"}),
+        ({"delete_policy": "after_days"}, {"delete_after_days"}),
+        ({"delete_policy": "after_days", "delete_after_days": 0}, {"delete_after_days"}),
+        ({"import_since": "days"}, {"import_days"}),
+        ({"poll_interval_minutes": 2}, {"poll_interval_minutes"}),
+        ({"poll_interval_minutes": 61}, {"poll_interval_minutes"}),
+        ({"excluded_domains": [f"d{number}.example" for number in range(6)]}, {"excluded_domains"}),
+        ({"excluded_domains": ["co.uk"]}, {"excluded_domains"}),
+        ({"excluded_domains": "acme.example"}, {"excluded_domains"}),
+        ({"organization": 1, "state": "ok", "lease_token": "x"}, {"organization", "state", "lease_token"}),
+    ],
+)
+def test_what_is_missing_or_not_usable_is_named(rep: User, changes: dict[str, Any], fields: set[str]) -> None:
+    answer = add(rep, **changes)
+    assert (answer.status_code, set(answer.json())) == (400, fields)
+    assert all(isinstance(message, str) for messages in answer.json().values() for message in messages)
+    assert not Mailbox.objects.filter(kind="pop3").exists()
+
+
+def test_plain_text_needs_to_be_confirmed(rep: User) -> None:
+    """R8; ports follow the security choice."""
+    answer = add(rep, incoming_security="none", outgoing_security="starttls", allow_plain_text=True)
+    assert answer.status_code == 201
+    assert (answer.json()["incoming_port"], answer.json()["outgoing_port"]) == (110, 587)
+
+
+def test_an_address_is_connected_once(rep: User) -> None:
+    add(rep)
+    answer = add(rep)
+    assert (answer.status_code, set(answer.json())) == (400, {"email_address"})
+
+
+def test_gmail_shared_with_other_clients_leaves_messages_on_the_server(rep: User) -> None:
+    """R11."""
+    answer = add(rep, incoming_host="pop.gmail.com", used_by_other_clients=True, delete_policy="after_fetch")
+    assert (answer.json()["used_by_other_clients"], answer.json()["delete_policy"]) == (True, "leave")
+
+
+def test_skip_test_is_taken_and_not_shown(rep: User) -> None:
+    answer = add(rep, skip_test=True)
+    assert answer.status_code == 201
+    assert "skip_test" not in answer.json()
+
+
+def test_settings_are_changed_one_by_one(rep: User) -> None:
+    made = add(rep).json()
+    one = f"{MAILBOXES}{made['id']}/"
+    client = program(rep)
+    answer = client.patch(one, {"name": "New", "incoming_security": "starttls", "poll_interval_minutes": 10})
+    assert answer.status_code == 200
+    assert answer.json() == made | {
+        "name": "New",
+        "incoming_security": "starttls",
+        "incoming_port": 110,
+        "poll_interval_minutes": 10,
+        "next_fetch_at": answer.json()["next_fetch_at"],
+    }
+    client.patch(one, {"incoming_port": 1110})
+    assert client.patch(one, {"incoming_security": "ssl"}).json()["incoming_port"] == 1110
+    mailbox = Mailbox.objects.get(pk=made["id"])
+    assert mailbox.incoming_password.reveal() == "in-secret"
+    client.patch(one, {"incoming_password": "new-secret"})
+    mailbox.refresh_from_db()
+    assert mailbox.incoming_password.reveal() == mailbox.outgoing_password.reveal() == "new-secret"
+
+
+def test_a_new_password_ends_password_rejected(rep: User) -> None:
+    """R18."""
+    mailbox = factories.mailbox(owner=rep)
+    Mailbox.objects.filter(pk=mailbox.pk).update(state="password_rejected", last_error="No", next_fetch_at=None)
+    one = f"{MAILBOXES}{mailbox.pk}/"
+    client = program(rep)
+    assert client.get(one).json()["state"] == "password_rejected"
+    answer = client.patch(one, {"incoming_password": "right"}).json()
+    assert (answer["state"], answer["last_error"]) == ("never_fetched", "")
+    assert answer["next_fetch_at"] is not None
+
+
+def test_sharing_mode_and_excluded_domains_are_changed_with_an_audit_entry(rep: User) -> None:
+    mailbox = factories.mailbox(owner=rep)
+    answer = program(rep).patch(
+        f"{MAILBOXES}{mailbox.pk}/", {"sharing_mode": "custom", "excluded_domains": ["acme.example"]}
+    )
+    assert (answer.json()["sharing_mode"], answer.json()["excluded_domains"]) == ("custom", ["acme.example"])
+    assert AuditEntry.objects.filter(mailbox=mailbox, action="policy_changed").count() == 2
+
+
+def test_a_refused_change_changes_nothing(rep: User) -> None:
+    mailbox = factories.mailbox(owner=rep)
+    answer = program(rep).patch(f"{MAILBOXES}{mailbox.pk}/", {"name": "Other", "excluded_domains": ["co.uk"]})
+    assert (answer.status_code, set(answer.json())) == (400, {"excluded_domains"})
+    mailbox.refresh_from_db()
+    assert mailbox.name != "Other"
+
+
+def test_the_crm_mail_account_takes_a_sharing_mode_but_no_server(rep: User) -> None:
+    account = rep.mailboxes.get()
+    one = f"{MAILBOXES}{account.pk}/"
+    client = program(rep)
+    answer = client.patch(one, {"incoming_host": "pop.mail.example", "delete_policy": "after_fetch"})
+    assert (answer.status_code, set(answer.json())) == (400, {"incoming_host", "delete_policy"})
+    answer = client.patch(one, {"excluded_domains": []})
+    assert (answer.status_code, set(answer.json())) == (400, {"sharing_mode"})
+    assert client.patch(one, {"sharing_mode": "private", "name": "Mail"}).json()["sharing_mode"] == "private"
+
+
+def test_exactly_one_mailbox_is_active(rep: User) -> None:
+    """R5."""
+    first = factories.mailbox(owner=rep)
+    second = factories.mailbox(owner=rep)
+    client = program(rep)
+
+    def active() -> list[int]:
+        return [row["id"] for row in results(client, "mailboxes/") if row["is_active"]]
+
+    assert active() == [first.pk]
+    answer = client.post(f"{MAILBOXES}{second.pk}/activate/")
+    assert (answer.status_code, answer.json()["is_active"]) == (200, True)
+    assert active() == [second.pk]
+    assert client.get(f"{MAILBOXES}{first.pk}/").json()["state"] == "paused"
+    client.patch(f"{MAILBOXES}{first.pk}/", {"is_active": True})
+    assert active() == [first.pk]
+    client.patch(f"{MAILBOXES}{first.pk}/", {"is_active": False})
+    assert active() == []
+
+
+def test_fetching_answers_with_the_run_that_is_going(rep: User) -> None:
+    mailbox = factories.mailbox(owner=rep)
+    client = program(rep)
+    answer = client.post(f"{MAILBOXES}{mailbox.pk}/fetch/")
+    assert answer.status_code == 202
+    run = answer.json()["run"]
+    assert set(run) == {"id", "started", "finished", "state", "new", "deleted", "error"}
+    again = client.post(f"{MAILBOXES}{mailbox.pk}/fetch/")
+    assert (again.status_code, again.json()["run"]["id"]) == (202, run["id"])
+    assert FetchRun.objects.count() == 1
+
+
+def test_what_is_not_polled_is_not_fetched(rep: User) -> None:
+    factories.mailbox(owner=rep)
+    inactive = factories.mailbox(owner=rep)
+    for mailbox in (inactive, rep.mailboxes.get(kind="crm_mail")):
+        answer = program(rep).post(f"{MAILBOXES}{mailbox.pk}/fetch/")
+        assert (answer.status_code, set(answer.json())) == (409, {"detail"})
+
+
+def test_runs_are_listed_the_latest_first(rep: User) -> None:
+    """R18."""
+    mailbox = factories.mailbox(owner=rep)
+    other = factories.mailbox(owner=rep)
+    runs = [FetchRun.objects.create(mailbox=mailbox, token=uuid.uuid4(), new=number) for number in range(3)]
+    FetchRun.objects.create(mailbox=other, token=uuid.uuid4())
+    listed = results(program(rep), f"mailboxes/{mailbox.pk}/runs/", page_size=2)
+    assert [row["id"] for row in listed] == [run.pk for run in reversed(runs)]
+    assert listed[0]["new"] == 2
+
+
+def test_sharing_is_read_and_replaced(rep: User) -> None:
+    """R20, R21."""
+    mailbox = factories.mailbox(owner=rep, excluded_domains=["a.example"])
+    url = f"{MAILBOXES}{mailbox.pk}/sharing/"
+    client = program(rep)
+    assert client.get(url).json() == {"mode": "public", "excluded_domains": ["a.example"]}
+    assert client.put(url, {"mode": "private"}).json() == {"mode": "private", "excluded_domains": ["a.example"]}
+    six = [f"d{number}.example" for number in range(6)]
+    for body, field in (
+        ({}, "mode"),
+        ({"mode": None}, "mode"),
+        ({"mode": "all"}, "mode"),
+        ({"mode": "public", "excluded_domains": six}, "excluded_domains"),
+        ({"mode": "public", "owner": 1}, "owner"),
+    ):
+        answer = client.put(url, body)
+        assert (answer.status_code, set(answer.json())) == (400, {field})
+    assert client.get(url).json()["mode"] == "private"
+    account = rep.mailboxes.get(kind="crm_mail")
+    assert client.get(f"{MAILBOXES}{account.pk}/sharing/").json() == {"mode": None, "excluded_domains": []}
+
+
+def test_a_colleagues_mailbox_is_unknown_to_a_member(rep: User) -> None:
+    mailbox = factories.mailbox(owner=factories.user(organization=rep.organization))
+    client = program(rep)
+    one = f"{MAILBOXES}{mailbox.pk}/"
+    answers = [
+        client.get(one),
+        client.patch(one, {"name": "x"}),
+        client.get(f"{one}runs/"),
+        client.get(f"{one}sharing/"),
+    ]
+    answers += [client.put(f"{one}sharing/", {"mode": "public"}), client.post(f"{one}activate/")]
+    answers += [client.post(f"{one}fetch/")]
+    assert {answer.status_code for answer in answers} == {404}
+    assert mailbox.pk not in [row["id"] for row in results(client, "mailboxes/")]
+    answer = add(rep, owner=mailbox.owner_id)
+    assert (answer.status_code, set(answer.json())) == (400, {"owner"})
+
+
+class TestAnAdministrator:
+    """Configures anybody's mailbox, and learns neither passwords nor how much mail there is."""
+
+    @pytest.fixture
+    def admin(self, rep: User) -> User:
+        """Of rep's organisation."""
+        return factories.user(organization=rep.organization, role="admin", mail_account=True)
+
+    def test_sees_state_but_no_message_count(self, rep: User, admin: User) -> None:
+        mailbox = factories.mailbox(owner=rep)
+        factories.message(mailbox=mailbox)
+        assert program(rep).get(f"{MAILBOXES}{mailbox.pk}/").json()["message_count"] == 1
+        seen = program(admin).get(f"{MAILBOXES}{mailbox.pk}/").json()
+        assert (seen["state"], seen["owner"], seen["message_count"]) == ("never_fetched", rep.pk, None)
+        FetchRun.objects.create(mailbox=mailbox, token=uuid.uuid4(), new=1, deleted=1)
+        run = results(program(admin), f"mailboxes/{mailbox.pk}/runs/")[0]
+        assert (run["new"], run["deleted"]) == (None, None)
+
+    def test_lists_own_mailboxes_first_and_anybodys_by_owner(self, rep: User, admin: User) -> None:
+        theirs = factories.mailbox(owner=rep)
+        own = factories.mailbox(owner=admin)
+        factories.mailbox()
+        client = program(admin)
+        listed = [row["id"] for row in results(client, "mailboxes/", page_size=1)]
+        assert listed == [
+            admin.mailboxes.get(kind="crm_mail").pk,
+            own.pk,
+            rep.mailboxes.get(kind="crm_mail").pk,
+            theirs.pk,
+        ]
+        assert {row["owner"] for row in results(client, "mailboxes/", owner=rep.pk)} == {rep.pk}
+
+    def test_adds_a_mailbox_for_a_colleague(self, rep: User, admin: User) -> None:
+        answer = add(admin, owner=rep.pk)
+        assert (answer.status_code, answer.json()["owner"]) == (201, rep.pk)
+        assert AuditEntry.objects.get(action="policy_changed").actor == admin
+        new = factories.user(organization=rep.organization)
+        assert add(admin, owner=new.pk).status_code == 409
+        stranger = factories.user(mail_account=True)
+        answer = add(admin, owner=stranger.pk)
+        assert (answer.status_code, set(answer.json())) == (400, {"owner"})
+
+    def test_cannot_give_a_mailbox_to_somebody_else(self, rep: User, admin: User) -> None:
+        mailbox = factories.mailbox(owner=rep)
+        answer = program(admin).patch(f"{MAILBOXES}{mailbox.pk}/", {"owner": admin.pk})
+        assert (answer.status_code, set(answer.json())) == (400, {"owner"})
+
+    def test_cannot_send_a_saved_password_to_another_server(self, rep: User, admin: User) -> None:
+        """R14."""
+        mailbox = factories.mailbox(owner=rep)
+        client = program(admin)
+        one = f"{MAILBOXES}{mailbox.pk}/"
+        for body in (
+            {"incoming_host": "evil.example"},
+            {"incoming_port": 110},
+            {"incoming_security": "none", "allow_plain_text": True},
+        ):
+            answer = client.patch(one, body)
+            assert (answer.status_code, set(answer.json())) == (400, {"incoming_password"})
+        answer = client.patch(one, {"outgoing_host": "evil.example", "use_same_credentials": False})
+        assert (answer.status_code, set(answer.json())) == (400, {"outgoing_password"})
+        assert client.patch(one, {"name": "Sales", "poll_interval_minutes": 9}).status_code == 200
+        answer = client.patch(one, {"incoming_host": "pop.new.example", "incoming_password": "known"})
+        assert answer.status_code == 200
+
+    def test_another_organisations_mailbox_is_unknown(self, admin: User) -> None:
+        mailbox = factories.mailbox()
+        assert program(admin).get(f"{MAILBOXES}{mailbox.pk}/").status_code == 404
+        assert results(program(admin), "mailboxes/", owner=mailbox.owner_id) == []
+
+
+def test_passwords_are_in_no_answer(rep: User) -> None:
+    """R14."""
+    client = program(rep)
+    body = BODY | {
+        "use_same_credentials": False,
+        "outgoing_host": "smtp.mail.example",
+        "outgoing_username": "rep",
+        "outgoing_password": "out-secret",
+    }
+    made = client.post(MAILBOXES, body)
+    one = f"{MAILBOXES}{made.json()['id']}/"
+    answers = [
+        made,
+        client.get(MAILBOXES),
+        client.get(one),
+        client.patch(one, {"incoming_password": "in-secret-2"}),
+        client.post(f"{one}activate/"),
+        client.post(f"{one}fetch/"),
+        client.get(f"{one}runs/"),
+        client.get(f"{one}sharing/"),
+        client.post(MAILBOXES, body | {"incoming_port": 0}),
+    ]
+    mailbox = Mailbox.objects.get(pk=made.json()["id"])
+    for answer in answers:
+        text = answer.content.decode()
+        for secret in ("in-secret", "out-secret", mailbox.incoming_password.token, mailbox.outgoing_password.token):
+            assert secret not in text
+    answer = client.get(one).json()
+    assert "incoming_password" not in answer
+    assert "outgoing_password" not in answer
+
+
+def test_a_mailbox_whose_key_is_lost_is_still_listed(rep: User) -> None:
+    mailbox = factories.mailbox(owner=rep)
+    Mailbox.objects.filter(pk=mailbox.pk).update(incoming_password="nonsense")
+    assert program(rep).get(f"{MAILBOXES}{mailbox.pk}/").status_code == 200
+
+
+def test_a_held_mailbox_shows_the_run_that_holds_it(rep: User) -> None:
+    mailbox = factories.mailbox(owner=rep)
+    run, _ = scheduling.claim(mailbox)
+    assert results(program(rep), f"mailboxes/{mailbox.pk}/runs/")[0]["id"] == run.pk
