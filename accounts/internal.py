@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, F, OuterRef, Q, Value
+from typing import Any
+
+from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, TextField, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Concat
 
@@ -10,9 +12,12 @@ from accounts.addresses import domain_covers, domain_of
 from accounts.models import Mailbox, MailDomain, Organization, User
 
 
-def covers(domain_column: str, covered: str) -> Q:
-    """Condition that the domain in `domain_column` covers the domain annotated as `covered`: equal to it or a parent of it."""
-    return Q(**{domain_column: F(covered)}) | Q(**{f"{covered}__endswith": Concat(Value("."), F(domain_column))})
+def covering(domains: QuerySet[Any], domain: str) -> QuerySet[Any]:
+    """Those rows of `domains` whose column `domain` covers the domain in the outer query's column: equal or a parent."""
+    covered = ExpressionWrapper(OuterRef(domain), output_field=TextField())
+    return domains.annotate(covered=covered).filter(
+        Q(domain=F("covered")) | Q(covered__endswith=Concat(Value("."), F("domain")))
+    )
 
 
 def is_internal(organization: str, address: str, domain: str) -> Combinable:
@@ -23,11 +28,7 @@ def is_internal(organization: str, address: str, domain: str) -> Combinable:
     return (
         Exists(User.objects.filter(organization=OuterRef(organization), email=OuterRef(address)))
         | Exists(Mailbox.objects.filter(owner__organization=OuterRef(organization), email_address=OuterRef(address)))
-        | Exists(
-            MailDomain.objects.filter(organization=OuterRef(organization))
-            .annotate(covered=OuterRef(domain))
-            .filter(covers("domain", "covered"))
-        )
+        | Exists(covering(MailDomain.objects.filter(organization=OuterRef(organization)), domain))
     )
 
 

@@ -56,7 +56,5 @@ def _read_or_make(path: Path, candidate: str) -> str:
             os.close(folder)
     value = path.read_text().strip()
     if not value:
-        raise ValueError(
-            f"{path} is empty. Restore it from a backup, or remove it to have one made."
-        )
+        raise ValueError(f"{path} is empty. Restore it from a backup, or remove it to have one made.")
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Case, Exists, IntegerField, OuterRef, Q, Value, When
 
-from accounts.internal import covers, internal_among, is_internal
+from accounts.internal import covering, internal_among, is_internal
 from accounts.models import User
 from mail.matching import has_correspondent
 from mail.models import Folder, Message, MessageQuerySet, Participant
@@ -37,11 +37,7 @@ def visible_to(viewer: User) -> MessageQuerySet:
 
 def _excluded_participant() -> Exists:
     """Condition on messages: an excluded domain of the mailbox covers a participant who is not internal (line 7)."""
-    excluded = (
-        ExcludedDomain.objects.filter(policy__mailbox=OuterRef("message__mailbox"))
-        .annotate(covered=OuterRef("domain"))
-        .filter(covers("domain", "covered"))
-    )
+    excluded = covering(ExcludedDomain.objects.filter(policy__mailbox=OuterRef("message__mailbox")), "domain")
     return Exists(
         Participant.objects.filter(Exists(excluded), message=OuterRef("pk")).exclude(
             is_internal("message__owner__organization", "address", "domain")

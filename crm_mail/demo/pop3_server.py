@@ -94,10 +94,10 @@ class Pop3Server:
             mailbox.is_open = True
             return mailbox
 
-    def close_mailbox(self, mailbox: Mailbox, deleted: set[str]) -> None:
-        """End a session's hold, removing what it deleted."""
+    def close_mailbox(self, mailbox: Mailbox, deleted: set[int]) -> None:
+        """End a session's hold, removing what it deleted, by number: what is delivered meanwhile is appended."""
         with self._changed:
-            mailbox.messages[:] = [entry for entry in mailbox.messages if entry[0] not in deleted]
+            mailbox.messages[:] = [entry for n, entry in enumerate(mailbox.messages, 1) if n not in deleted]
             mailbox.is_open = False
 
     def snapshot(self, mailbox: Mailbox) -> list[tuple[str, bytes]]:
@@ -112,7 +112,7 @@ class Pop3Server:
         self._listener = socket.create_server((self.host, self.port))
         self.port = self._listener.getsockname()[1]
         self._waker, self._alarm = socket.socketpair()
-        self._acceptor = threading.Thread(target=self._accept, name=f"pop3 {self.port}", daemon=True)
+        self._acceptor = threading.Thread(target=self._accept, name=f"pop3-{self.port}", daemon=True)
         self._acceptor.start()
         return self
 
@@ -197,7 +197,7 @@ class Conversation:
         if name == "STLS" and self.server.tls and not isinstance(self.sock, ssl.SSLSocket):
             self.encrypt()
 
-    def transmit(self, name: str, argument: str, reply: bytes) -> None:
+    def transmit(self, name: str, argument: str, reply: bytes) -> None:  # noqa: ARG002 - overridden
         """Send the answer to a command."""
         self.sock.sendall(reply)
 
@@ -237,14 +237,14 @@ class Conversation:
             return b"-ERR not known here (%s)\r\n" % state.encode()
         return method(self, argument)
 
-    def capa(self, argument: str) -> bytes:
+    def capa(self, _argument: str) -> bytes:
         """RFC 2449 section 5."""
         lines = list(self.server.capabilities)
         if self.server.tls and not isinstance(self.sock, ssl.SSLSocket):
             lines.append("STLS")
         return multi_line(b"+OK", "".join(f"{line}\r\n" for line in lines).encode())
 
-    def stls(self, argument: str) -> bytes:
+    def stls(self, _argument: str) -> bytes:
         """RFC 2595 section 4; the handshake follows the answer."""
         if self.server.tls is None or isinstance(self.sock, ssl.SSLSocket):
             return b"-ERR no\r\n"
@@ -285,7 +285,7 @@ class Conversation:
         self.deleted = set()
         return b"+OK signed in\r\n"
 
-    def stat(self, argument: str) -> bytes:
+    def stat(self, _argument: str) -> bytes:
         """STAT."""
         kept = self.kept()
         return b"+OK %d %d\r\n" % (len(kept), sum(len(raw) for _, _, raw in kept))
@@ -330,20 +330,19 @@ class Conversation:
         self.deleted.add(number)
         return b"+OK marked\r\n"
 
-    def rset(self, argument: str) -> bytes:
+    def rset(self, _argument: str) -> bytes:
         """RSET: all marks are taken back."""
         self.deleted.clear()
         return b"+OK\r\n"
 
-    def noop(self, argument: str) -> bytes:
+    def noop(self, _argument: str) -> bytes:
         """NOOP."""
         return b"+OK\r\n"
 
-    def quit(self, argument: str) -> bytes:
+    def quit(self, _argument: str) -> bytes:
         """QUIT: now what was marked is deleted."""
         if self.mailbox is not None:
-            uids = {self.messages[number - 1][0] for number in self.deleted}
-            self.server.close_mailbox(self.mailbox, uids)
+            self.server.close_mailbox(self.mailbox, self.deleted)
             self.mailbox = None
         self.is_over = True
         return b"+OK bye\r\n"
@@ -359,7 +358,7 @@ class Conversation:
 
 
 def multi_line(status: bytes, data: bytes) -> bytes:
-    """A multi-line answer: dots stuffed, ended with a dot (RFC 1939 section 3). `data` gets a last line end if needed."""
+    """A multi-line answer: dots stuffed, ended with a dot (RFC 1939 section 3). A missing last line end is added."""
     if data and not data.endswith(b"\r\n"):
         data += b"\r\n"
     return status + (b"\r\n" + data).replace(b"\r\n.", b"\r\n..") + b".\r\n"
