@@ -73,7 +73,7 @@ def _choose_port(fields: dict[str, Any], mailbox: Mailbox | None, side: str, por
 
 def _check_outgoing(fields: dict[str, Any], mailbox: Mailbox | None, errors: dict[str, list[str]]) -> None:
     if _value(fields, mailbox, "use_same_credentials"):
-        if not _value(fields, mailbox, "outgoing_host"):
+        if not _value(fields, mailbox, "outgoing_host") and "incoming_host" not in errors:
             guess = guess_outgoing(_value(fields, mailbox, "incoming_host"))
             if guess is None:
                 errors["outgoing_host"] = ["The outgoing server can't be guessed from the incoming one. Enter it."]

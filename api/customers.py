@@ -111,21 +111,22 @@ class CustomerDetail(_CustomerView):
 
     def put(self, request: Request, pk: int) -> Response:
         """Replace it: what is left out becomes empty, but for the addresses and the owner, which stay."""
-        blank = {"first_name": "", "company": "", "phone": ""}
-        return self._change(pk, blank | self.checked(request))
+        customer = self.customer(pk)
+        return self._changed(customer, {"first_name": "", "company": "", "phone": ""} | self.checked(request))
 
     def patch(self, request: Request, pk: int) -> Response:
         """Change what is given."""
-        return self._change(pk, self.checked(request, partial=True))
+        customer = self.customer(pk)
+        return self._changed(customer, self.checked(request, partial=True))
 
     def delete(self, _request: Request, pk: int) -> Response:
         """Delete it. Its mail stays with its owners and is no longer shared on its account."""
         self.customer(pk).delete()
         return Response(status=204)
 
-    def _change(self, pk: int, given: dict[str, Any]) -> Response:
+    def _changed(self, customer: Customer, given: dict[str, Any]) -> Response:
         with about("emails"):
-            return self.shown(change_customer(self.customer(pk), **given))
+            return self.shown(change_customer(customer, **given))
 
 
 class CustomerEmails(MessageListView, _CustomerView):

@@ -120,22 +120,16 @@ TEMPLATES = [
 ]
 
 # --- database, cache, broker ----------------------------------------------------------------------------------------
-if EMBEDDED:
-    DATABASES = {
-        "default": {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": DATA_DIR / "crm_mail.sqlite3",
-            "OPTIONS": {
-                "timeout": 20,
-                "transaction_mode": "IMMEDIATE",
-                # FULL, because a message is deleted from its server right after the commit that stored it.
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-            },
-            "TEST": {"NAME": env.str("CRM_MAIL_TEST_DATABASE", None)},
-        }
+DATABASES = {"default": env.db("DATABASE_URL", f"sqlite:///{DATA_DIR / 'crm_mail.sqlite3'}")}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        # FULL, because a message is deleted from its server right after the commit that stored it.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
+    DATABASES["default"]["TEST"] = {"NAME": env.str("CRM_MAIL_TEST_DATABASE", None)}
 else:
-    DATABASES = {"default": env.db("DATABASE_URL")}
     DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from django.db.models import Max, Q
+from django.db.models import F, Max, Q, Window
+from django.db.models.functions import RowNumber
 from django.utils.dateparse import parse_datetime
 
 from mail.models import Message, MessageQuerySet
 
 PAGE = 25
-_SHOWN = 200
+#: The latest messages of a conversation that a page shows; the others are reached from any of them.
+SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,7 @@ def page_of(messages: MessageQuerySet, cursor: str = "") -> Page:
 
     `cursor` is that of the page before; one that can't be read counts as none.
     """
-    roots = (
-        messages.order_by()
-        .values("thread__root")
-        .annotate(last=Max("date"))
-        .order_by("-last", "-thread__root")
-    )
+    roots = messages.order_by().values("thread__root").annotate(last=Max("date")).order_by("-last", "-thread__root")
     after = _read(cursor)
     if after is not None:
         moment, root = after
@@ -57,10 +54,13 @@ def page_of(messages: MessageQuerySet, cursor: str = "") -> Page:
     chosen = list(roots[: PAGE + 1])
     shown = [row["thread__root"] for row in chosen[:PAGE]]
     by_root: dict[str, list[Message]] = defaultdict(list)
+    place = Window(RowNumber(), partition_by=F("thread__root"), order_by=(F("date").desc(), F("pk").desc()))
     for message in (
         messages.filter(thread__root__in=shown)
+        .annotate(place=place)
+        .filter(place__lte=SHOWN)
         .select_related("owner", "mailbox", "thread")
-        .newest_first()[: PAGE * _SHOWN]
+        .newest_first()
     ):
         by_root[message.thread.root].append(message)
     last = chosen[PAGE - 1] if len(chosen) > PAGE else None
@@ -74,6 +74,7 @@ def _read(cursor: str) -> tuple[datetime, str] | None:
     moment, _, root = cursor.partition("|")
     try:
         date = parse_datetime(moment)
-    except ValueError:
+        date = date.astimezone(UTC) if date is not None and date.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return (date, root) if date is not None and date.tzinfo is not None and root else None
+    return (date, root) if date is not None and root and "\0" not in root else None

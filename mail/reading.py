@@ -37,6 +37,12 @@ def rendered(message: Message, *, images: bool) -> Rendered:
     return sanitize(html, inline=inline, remote_images=images)
 
 
+def downloads_of(message: Message, shown: Rendered, *, as_text: bool) -> list[Attachment]:
+    """The attachments to offer below a message: all but the images that its HTML, where that is shown, has inside."""
+    inside = frozenset[str]() if as_text else shown.inline
+    return [part for part in message.attachments.all() if not (part.is_inline and part.content_id in inside)]
+
+
 def html_of(message: Message, *, images: bool) -> str:
     """The HTML of a message made safe, empty where it has none that can be shown."""
     return rendered(message, images=images).html or ""

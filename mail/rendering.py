@@ -49,11 +49,15 @@ _CONTENT_ID = re.compile(r"cid:(.{1,255})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Safe HTML, or None where the text is to be shown instead; `note` says why. `blocked_images` were left out."""
+    """Safe HTML, or None where the text is to be shown instead; `note` says why. `blocked_images` were left out.
+
+    `inline` are the Content-IDs of the images that stand in it.
+    """
 
     html: str | None
     blocked_images: int = 0
     note: str = ""
+    inline: frozenset[str] = frozenset()
 
 
 def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_images: bool) -> Rendered:
@@ -62,6 +66,7 @@ def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_image
         return Rendered(None, note="The HTML of this message is too large or too deeply nested; its text is shown.")
     blocked = 0
     budget = MAX_INLINE_TOTAL
+    used: set[str] = set()
 
     def image(source: str) -> str | None:
         nonlocal blocked, budget
@@ -71,6 +76,7 @@ def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_image
             if kind not in INLINE_TYPES or len(data) > min(MAX_INLINE_BYTES, budget):
                 return None
             budget -= len(data)
+            used.add(reference.group(1))
             return f"data:{kind};base64,{base64.b64encode(data).decode()}"
         if remote_images and source.strip().lower().startswith(("https://", "http://")):
             return source
@@ -96,7 +102,7 @@ def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_image
         attribute_filter=attribute,
         strip_comments=True,
     )
-    return Rendered(safe, blocked)
+    return Rendered(safe, blocked, inline=frozenset(used))
 
 
 def frame_policy(*, remote_images: bool) -> str:

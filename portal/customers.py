@@ -90,7 +90,7 @@ class CustomerForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for my
 @require_safe
 def customer_list(request: HttpRequest, kind: str) -> HttpResponse:
     """Leads or contacts, searchable."""
-    search = request.GET.get("search", "").strip()[:200]
+    search = request.GET.get("search", "").replace("\0", "").strip()[:200]
     found = _customers(request, kind).search(search).select_related("owner").prefetch_related("addresses")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "customers/list.html", {"kind": kind, "page": page, "search": search})

@@ -22,6 +22,10 @@ MODE_DESCRIPTIONS = {
     "private": "For management and confidential conversations. Nobody else sees any of your mail.",
 }
 _SECURITY_HELP = "The port follows this choice when you leave it empty."
+_PLAIN_TEXT = (
+    "Without encryption everybody on the way can read the password. Choose SSL/TLS or STARTTLS, or tick below that you "
+    "accept this."
+)
 
 
 class SharingForm(forms.Form):
@@ -42,8 +46,12 @@ class SharingForm(forms.Form):
         "Acts in Public; kept in the other modes.",
     )
 
-    def clean_excluded_domains(self) -> list[str]:
-        """Normalised; a sixth is refused (R21)."""
+    def clean_excluded_domains(self) -> list[str] | None:
+        """Normalised; a sixth is refused (R21). None, which keeps the saved ones, when the field was not sent:
+        the script leaves it out in the modes that don't use it.
+        """
+        if self.add_prefix("excluded_domains") not in self.data:
+            return None
         return check_excluded_domains(self.cleaned_data["excluded_domains"])
 
 
@@ -70,7 +78,10 @@ class MailboxForm(forms.Form):
         error_messages={"min_value": "Ports are numbers from 1 to 65535. POP3 with SSL uses 995."},
     )
     incoming_username = forms.CharField(
-        label="User name", max_length=320, help_text="Often the e-mail address.", widget=forms.TextInput(attrs={"autocomplete": "off"})
+        label="User name",
+        max_length=320,
+        help_text="Often the e-mail address.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     incoming_password = forms.CharField(
         label="Password",
@@ -181,9 +192,7 @@ class MailboxForm(forms.Form):
     def __init__(self, *args: Any, mailbox: Mailbox | None = None, **kwargs: Any) -> None:
         if mailbox is not None:
             kwargs["initial"] = {
-                name: getattr(mailbox, name)
-                for name in self.base_fields
-                if not name.endswith("_password")
+                name: getattr(mailbox, name) for name in self.base_fields if not name.endswith("_password")
             }
         super().__init__(*args, **kwargs)
         self.mailbox = mailbox
@@ -204,6 +213,11 @@ class MailboxForm(forms.Form):
         for name in ("incoming_password", "outgoing_password", "incoming_port", "outgoing_port"):
             if not given.get(name):
                 given.pop(name, None)
+        for side in ("incoming", "outgoing"):
+            if self._leaves_port_to_security(given, side):
+                del given[f"{side}_port"]
+            if given.get(f"{side}_security") == Mailbox.Security.NONE and not given["allow_plain_text"]:
+                self.add_error(f"{side}_security", _PLAIN_TEXT)
         if given.get("used_by_other_clients") and not is_gmail(given.get("incoming_host", "")):
             self.add_error("used_by_other_clients", "Only Gmail has this. Untick it for other servers.")
         if not self.errors:
@@ -212,6 +226,16 @@ class MailboxForm(forms.Form):
             except ValidationError as error:
                 add_errors(self, error.message_dict)
         return self.cleaned_data
+
+    def _leaves_port_to_security(self, given: dict[str, Any], side: str) -> bool:
+        """Whether another security was chosen for a saved account while its port stayed as it was shown (R8)."""
+        port, security = f"{side}_port", f"{side}_security"
+        return (
+            self.mailbox is not None
+            and given.get(port) == getattr(self.mailbox, port)
+            and security in given
+            and given[security] != getattr(self.mailbox, security)
+        )
 
 
 class MailAccountForm(forms.Form):

@@ -17,7 +17,7 @@ from mail.accounts import has_mail_account
 from mail.deeds import mark_message
 from mail.matching import correspondents
 from mail.models import Folder, Message, Participant, Thread
-from mail.reading import attachment_bytes, download_type, raw_for, rendered, text_of
+from mail.reading import attachment_bytes, download_type, downloads_of, raw_for, rendered, text_of
 from mail.rendering import frame_document, frame_policy, text_as_html
 from portal.requests import member
 from sharing.audit import openings_of, record_opening
@@ -41,9 +41,9 @@ def mail(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     folder = next((f for f in folders if (f.pk == pk if pk else f.kind == Folder.Kind.INBOX)), None)
     if folder is None:
         raise Http404
-    page = Paginator(
-        visible_to(user).owned_by(user).in_folder(folder).newest_first(), PER_PAGE
-    ).get_page(request.GET.get("page"))
+    page = Paginator(visible_to(user).owned_by(user).in_folder(folder).newest_first(), PER_PAGE).get_page(
+        request.GET.get("page")
+    )
     customers = correspondents(list(page.object_list))
     rows = [(message, customers[message.pk]) for message in page.object_list]
     return render(request, "mail/list.html", {"folders": folders, "folder": folder, "page": page, "rows": rows})
@@ -66,15 +66,16 @@ def message(request: HttpRequest, pk: int) -> HttpResponse:
         .newest_first()[:PER_PAGE]
     )
     shown = rendered(chosen, images="images" in request.GET)
+    as_text = "text" in request.GET or shown.html is None
     context = {
         "message": chosen,
         "is_owner": is_owner,
         "addresses": _addresses(chosen, is_owner),
-        "attachments": chosen.attachments.filter(is_inline=False),
+        "attachments": downloads_of(chosen, shown, as_text=as_text),
         "customers": correspondents([chosen])[chosen.pk],
         "conversation": conversation,
         "rendered": shown,
-        "as_text": "text" in request.GET or shown.html is None,
+        "as_text": as_text,
         "images": "images" in request.GET,
         "text": text_as_html(text_of(chosen)),
         "verdict": explain(user, chosen),
@@ -88,8 +89,11 @@ def message(request: HttpRequest, pk: int) -> HttpResponse:
 @xframe_options_sameorigin
 def message_html(request: HttpRequest, pk: int) -> HttpResponse:
     """The HTML of a message, for the sandboxed frame: sanitised, and under a policy of its own (R32)."""
+    user = member(request)
+    chosen = _visible(user, pk)
+    record_opening(user, chosen, again=False)
     images = "images" in request.GET
-    html = rendered(_visible(member(request), pk), images=images).html
+    html = rendered(chosen, images=images).html
     return _under_policy(HttpResponse(frame_document(html or "")), frame_policy(remote_images=images))
 
 
@@ -112,9 +116,7 @@ def message_source(request: HttpRequest, pk: int) -> HttpResponse:
     record_opening(user, chosen)
     raw = raw_for(user, chosen)
     source = raw[:SOURCE_BYTES].decode("utf-8", "replace")
-    return render(
-        request, "mail/source.html", {"message": chosen, "source": source, "is_cut": len(raw) > SOURCE_BYTES}
-    )
+    return render(request, "mail/source.html", {"message": chosen, "source": source, "is_cut": len(raw) > SOURCE_BYTES})
 
 
 @login_required
@@ -146,9 +148,7 @@ def thread_private(request: HttpRequest, pk: int) -> HttpResponse:
     user = member(request)
     thread = get_object_or_404(Thread, owner=user, pk=pk)
     keep_private(user, thread, "private" in request.POST)
-    notices.success(
-        request, "Only you can see this conversation." if thread.is_private else "No longer kept private."
-    )
+    notices.success(request, "Only you can see this conversation." if thread.is_private else "No longer kept private.")
     latest = visible_to(user).owned_by(user).filter(thread=thread).newest_first().first()
     return redirect("message", pk=latest.pk) if latest else redirect("mail")
 

@@ -1,4 +1,4 @@
-"""Email Settings: the CRM Mail account, the list of POP3 accounts, and each account's page (R4–R6, R13, R15, R18, R20)."""
+"""Email Settings: the CRM Mail account, the list of POP3 accounts, each account's page (R4–R6, R13, R15, R18, R20)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,13 @@ def mailbox_add(request: HttpRequest) -> HttpResponse:
     sharing = SharingForm(request.POST or None)
     if form.is_valid() & sharing.is_valid():
         try:
-            mailbox = connect_mailbox(user, actor=user, **sharing.cleaned_data, **form.settings)
+            mailbox = connect_mailbox(
+                user,
+                actor=user,
+                sharing_mode=sharing.cleaned_data["sharing_mode"],
+                excluded_domains=sharing.cleaned_data["excluded_domains"] or (),
+                **form.settings,
+            )
         except NotPossible as error:
             form.add_error("email_address", str(error))
         else:
@@ -160,8 +166,13 @@ def mailbox_sharing(request: HttpRequest, pk: int) -> HttpResponse:
 def mailbox_activate(request: HttpRequest, pk: int) -> HttpResponse:
     """Poll and send from this account; the one that was active stops (R5)."""
     chosen = _own_mailbox(request, pk)
+    stopped = Mailbox.objects.owned_by(member(request)).filter(is_active=True).exclude(pk=pk).first()
     activate(chosen)
-    notices.success(request, f"{chosen.email_address} is now your active account.")
+    notices.success(
+        request,
+        f"{chosen.email_address} is now your active account."
+        + (f" {stopped.email_address} is no longer fetched or sent from." if stopped else ""),
+    )
     return redirect("email-settings")
 
 

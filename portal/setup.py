@@ -10,7 +10,11 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
-from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
+from django.contrib.auth.password_validation import (
+    MinimumLengthValidator,
+    get_default_password_validators,
+    validate_password,
+)
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -25,7 +29,17 @@ from accounts.models import Organization, User
 from accounts.organizations import accept_invitation, find_invitation, is_set_up, set_up_organization
 from portal.forms import LinesField, add_errors
 
-_password_help = lazy(lambda: " ".join(password_validators_help_texts()), str)
+
+
+def _password_rules() -> str:
+    shortest = max(
+        (rule.min_length for rule in get_default_password_validators() if isinstance(rule, MinimumLengthValidator)),
+        default=1,
+    )
+    return f"At least {shortest} characters, not only digits, and not one that is easy to guess."
+
+
+_password_help = lazy(_password_rules, str)
 
 
 def time_zone_choices() -> list[tuple[str, list[tuple[str, str]]]]:

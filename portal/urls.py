@@ -1,29 +1,27 @@
 """Every page of the portal. Each module holds the full addresses of its area in its own `urlpatterns`."""
 
-from importlib.util import find_spec
-
-from django.http import HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path
 
-from portal import administration, home, setup
+from portal import administration, customers, home, reading, settings, setup
 from portal import help as help_pages
+
+
+def closed(request: HttpRequest, **_: str) -> HttpResponse:
+    """A page of django-allauth that is not offered here."""
+    raise Http404
+
 
 urlpatterns = [
     path("", include(home)),
     path("", include(setup)),
+    path("", include(settings)),
+    path("", include(reading)),
+    path("", include(customers)),
     path("", include(administration)),
     path("", include(help_pages)),
+    # Sign-in addresses say who is a colleague, so nobody changes their own by themselves.
+    path("accounts/email/", closed),
+    path("accounts/confirm-email/", closed),
+    path("accounts/confirm-email/<path:key>", closed),
 ]
-# PROVISIONAL until portal.settings, portal.customers and portal.reading exist; removed before hand-over.
-_missing = {
-    "settings": [("settings/email/", "email-settings"), ("settings/email/crm-mail/", "mail-account"),
-        ("settings/email/pop3/add/", "mailbox-add"), ("settings/email/<int:pk>/", "mailbox"),
-        ("settings/email/<int:pk>/edit/", "mailbox-edit"), ("settings/email/<int:pk>/fetch/", "mailbox-fetch")],
-    "customers": [("<str:kind>/new/", "customer-add"), ("<str:kind>/<int:pk>/", "customer"), ("<str:kind>/", "customer-list")],
-    "reading": [("mail/", "mail"), ("mail/messages/<int:pk>/", "message")],
-}
-for name in ("settings", "reading", "customers"):
-    if find_spec(f"portal.{name}"):
-        urlpatterns.append(path("", include(f"portal.{name}")))
-    else:
-        urlpatterns += [path(route, lambda request, **_: HttpResponse("to come"), name=known) for route, known in _missing[name]]

@@ -33,9 +33,12 @@ def record(
     )
 
 
-def record_opening(viewer: User, message: Message) -> None:
-    """Note that somebody other than the owner opened a message (sharing.md)."""
-    if viewer.pk != message.owner_id:
+def record_opening(viewer: User, message: Message, *, again: bool = True) -> None:
+    """Note that somebody other than the owner opened a message (sharing.md).
+
+    Without `again` only if they never did before: for what is part of a page whose opening was noted.
+    """
+    if viewer.pk != message.owner_id and (again or not openings_of(message).filter(actor=viewer).exists()):
         record(viewer, AuditEntry.Action.MESSAGE_OPENED, message=message, mailbox=message.mailbox)
 
 

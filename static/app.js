@@ -8,6 +8,7 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
   data-autosubmit            on a form control: submits its form on change
   data-shown-when="name=a|b" shows the element while the form control `name` has one of the values (checkbox: "on" or "off");
                              what is hidden is disabled, so it is not sent
+  data-guess-time-zone       on a select of time zones: chooses the browser's, unless something else than UTC is chosen
   data-chips                 on a textarea: lines become chips; data-chips-max="5" refuses more, data-chips-label names one
 */
 "use strict";
@@ -162,7 +163,13 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
     draw();
   };
 
+  const guessTimeZone = (select) => {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (select.value === "UTC" && [...select.options].some((option) => option.value === zone)) select.value = zone;
+  };
+
   const prepare = (root) => {
+    for (const select of root.querySelectorAll("[data-guess-time-zone]")) guessTimeZone(select);
     for (const textarea of root.querySelectorAll("textarea[data-chips]")) makeChips(textarea);
     for (const form of root.querySelectorAll("form")) showMatching(form);
   };

@@ -28,6 +28,7 @@ ssl_cert = <{certificate}
 ssl_key = <{key}
 disable_plaintext_auth = no
 auth_mechanisms = plain login
+auth_failure_delay = 0
 mail_location = maildir:{folder}/mail/%n/Maildir
 first_valid_uid = 1
 mail_max_userip_connections = 1000
@@ -58,6 +59,10 @@ service pop3 {{
 }}
 service anvil {{
   client_limit = 4000
+  # No penalty for wrong passwords: they all come from one address.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service auth {{
   client_limit = 4000

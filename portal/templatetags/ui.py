@@ -6,6 +6,7 @@ import zlib
 from datetime import datetime
 
 from django import template
+from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.utils import formats, timezone
 
 register = template.Library()
@@ -59,3 +60,9 @@ def when(moment: datetime | None) -> str:
     if local.date() == today:
         return formats.date_format(local, "H:i")
     return formats.date_format(local, "j M" if local.year == today.year else "j M Y")
+
+
+@register.filter
+def upcoming(moment: datetime) -> str:
+    """How far a planned moment is away; what should have happened by now happens any moment."""
+    return "any moment" if moment <= timezone.now() else str(naturaltime(moment))

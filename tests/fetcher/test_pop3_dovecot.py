@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from accounts.servers import Endpoint
 from bench.corpus import generate
@@ -25,7 +25,7 @@ def server() -> Iterator[dovecot.Dovecot]:
 
 
 @pytest.fixture(params=["none", "starttls", "ssl"])
-def endpoint(request: pytest.FixtureRequest, server: dovecot.Dovecot, settings: SettingsWrapper) -> Endpoint:
+def endpoint(request: pytest.FixtureRequest, server: dovecot.Dovecot, settings: Settings) -> Endpoint:
     settings.MAIL_CA_FILE = str(server.ca_file)
     return Endpoint("localhost", server.tls_port if request.param == "ssl" else server.port, request.param)
 
