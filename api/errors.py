@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.http import Http404
+from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import status
 from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.response import Response
@@ -53,6 +53,11 @@ def about(field: str, *, refused: str | None = None) -> Iterator[None]:
         if hasattr(error, "error_dict"):
             raise
         raise ValidationError({refused or field: error.messages}) from error
+
+
+def no_such_address(_request: HttpRequest, **_: object) -> JsonResponse:
+    """404 in the API's own words, for a program that mistook an address."""
+    return JsonResponse({"detail": "Not found."}, status=status.HTTP_404_NOT_FOUND)
 
 
 def _by_field(error: DjangoValidationError) -> dict[str, list[str]]:

@@ -15,199 +15,31 @@ from django.shortcuts import get_object_or_404
 from django.utils.http import content_disposition_header
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
-from rest_framework import serializers
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from api.base import ApiListView, ApiView, StrictSerializer
+from api.base import ApiListView, ApiView
 from api.errors import about
 from api.filtering import IdFilter, MomentFilter, bound
-from api.schema import Choice
-from customers.models import Customer
+from api.message_shapes import (
+    MessageChangeSerializer,
+    MessageDetailSerializer,
+    MessageSerializer,
+    OpeningSerializer,
+    ThreadSerializer,
+    VisibilitySerializer,
+)
 from mail.deeds import delete_message, label_message, mark_message, move_message
 from mail.matching import correspondents, has_correspondent
-from mail.models import Folder, Label, Message, MessageQuerySet, Participant, Thread
-from mail.reading import attachment_bytes, download_type, html_of, raw_for, text_of
+from mail.models import Message, MessageQuerySet, Thread
+from mail.reading import attachment_bytes, download_type, raw_for
 from mail.search import search
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
 from sharing.visibility import explain, viewers_of, visible_to
-
-#: Shown to the owner alone (sharing.md, *What a viewer who is not the owner gets*).
-OWNER_ONLY = ("bcc", "folder", "labels", "is_read", "is_starred")
-
-
-class PersonSerializer(serializers.Serializer[Participant]):
-    """Somebody in a header."""
-
-    name = serializers.CharField()
-    address = serializers.CharField()
-
-
-class CorrespondentSerializer(serializers.Serializer[Customer]):
-    """A lead or contact whose correspondence a message is."""
-
-    id = serializers.IntegerField()
-    kind = Choice(Customer.Kind)
-    name = serializers.CharField()
-
-
-class MessageSerializer(serializers.Serializer[Message]):
-    """A message in a list. Bcc, folder, labels and marks are the owner's, and null for everybody else."""
-
-    id = serializers.IntegerField()
-    mailbox = serializers.IntegerField(source="mailbox_id")
-    owner = serializers.IntegerField(source="owner_id")
-    direction = Choice(Message.Direction)
-    message_id = serializers.CharField()
-    subject = serializers.CharField()
-    sender = serializers.SerializerMethodField(method_name="get_sender")
-    to = serializers.SerializerMethodField()
-    cc = serializers.SerializerMethodField()
-    bcc = serializers.SerializerMethodField()
-    date = serializers.DateTimeField()
-    snippet = serializers.CharField()
-    customers = serializers.SerializerMethodField()
-    thread = serializers.IntegerField(source="thread_id")
-    has_attachments = serializers.BooleanField()
-    is_private = serializers.BooleanField()
-    folder = serializers.IntegerField(source="folder_id", allow_null=True)
-    labels = serializers.SerializerMethodField()
-    is_read = serializers.BooleanField(allow_null=True)
-    is_starred = serializers.BooleanField(allow_null=True)
-
-    def get_fields(self) -> dict[str, Any]:
-        """The fields; `from` can't be written as a name in Python."""
-        fields = super().get_fields()
-        return {"from" if name == "sender" else name: field for name, field in fields.items()}
-
-    def to_representation(self, instance: Message) -> dict[str, Any]:
-        """The message as the caller may know it."""
-        shown: dict[str, Any] = super().to_representation(instance)
-        if instance.owner_id != self._caller.pk:
-            shown |= dict.fromkeys(OWNER_ONLY)
-        return shown
-
-    @property
-    def _caller(self) -> User:
-        caller: User = self.context["request"].user
-        return caller
-
-    @extend_schema_field(PersonSerializer(allow_null=True))
-    def get_sender(self, message: Message) -> dict[str, str] | None:
-        """The first address in From, null when there is none."""
-        if not message.from_address:
-            return None
-        return {"name": message.from_name, "address": message.from_address}
-
-    @extend_schema_field(PersonSerializer(many=True))
-    def get_to(self, message: Message) -> list[dict[str, str]]:
-        """The addresses in To."""
-        return _people(message, Participant.Role.TO)
-
-    @extend_schema_field(PersonSerializer(many=True))
-    def get_cc(self, message: Message) -> list[dict[str, str]]:
-        """The addresses in Cc."""
-        return _people(message, Participant.Role.CC)
-
-    @extend_schema_field(PersonSerializer(many=True, allow_null=True))
-    def get_bcc(self, message: Message) -> list[dict[str, str]] | None:
-        """The addresses in Bcc; for the owner only."""
-        return _people(message, Participant.Role.BCC) if message.owner_id == self._caller.pk else None
-
-    @extend_schema_field(CorrespondentSerializer(many=True))
-    def get_customers(self, message: Message) -> list[dict[str, Any]]:
-        """The leads and contacts whose correspondence it is."""
-        found: list[Customer] = self.context["correspondents"][message.pk]
-        return [{"id": customer.pk, "kind": customer.kind, "name": customer.name} for customer in found]
-
-    @extend_schema_field(serializers.ListField(child=serializers.IntegerField(), allow_null=True))
-    def get_labels(self, message: Message) -> list[int] | None:
-        """The ids of the labels; for the owner only."""
-        if message.owner_id != self._caller.pk:
-            return None
-        return [label.pk for label in message.labels.all()]
-
-
-class AttachmentSerializer(serializers.Serializer[Any]):
-    """A part that can be downloaded; `size` in bytes."""
-
-    id = serializers.IntegerField()
-    name = serializers.CharField()
-    content_type = serializers.CharField()
-    size = serializers.IntegerField()
-
-
-class MessageDetailSerializer(MessageSerializer):
-    """A message that was opened."""
-
-    text = serializers.SerializerMethodField()
-    html = serializers.SerializerMethodField()
-    attachments = AttachmentSerializer(many=True)
-
-    def get_text(self, message: Message) -> str:
-        """The readable text."""
-        return text_of(message)
-
-    def get_html(self, message: Message) -> str:
-        """Sanitised HTML; remote images only when asked for."""
-        return html_of(message, images=self.context["request"].query_params.get("images") == "1")
-
-
-class _OwnChoice(serializers.PrimaryKeyRelatedField[Any]):
-    """The id of one of the caller's own folders or labels; any other id is unknown."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(pk_field=serializers.IntegerField(), **options)
-
-    def get_queryset(self) -> QuerySet[Any]:
-        """The caller's."""
-        return super().get_queryset().filter(account__user=self.context["request"].user)  # type: ignore[union-attr]
-
-
-class MessageChangeSerializer(StrictSerializer):
-    """What the owner can change of a message."""
-
-    folder = _OwnChoice(queryset=Folder.objects.select_related("account"), required=False)
-    labels = serializers.ListField(
-        child=_OwnChoice(queryset=Label.objects.select_related("account")), required=False, max_length=100
-    )
-    is_read = serializers.BooleanField(required=False)
-    is_starred = serializers.BooleanField(required=False)
-    is_private = serializers.BooleanField(required=False)
-
-
-class ThreadSerializer(StrictSerializer):
-    """A conversation of the caller's."""
-
-    id = serializers.IntegerField(read_only=True)
-    is_private = serializers.BooleanField()
-
-
-class ColleagueSerializer(serializers.Serializer[User]):
-    """A colleague, by name."""
-
-    id = serializers.IntegerField()
-    name = serializers.CharField()
-
-
-class VisibilitySerializer(serializers.Serializer[Any]):
-    """Why the caller sees a message: the line of the rule, in words; for its owner also who else does."""
-
-    visible = serializers.BooleanField()
-    rule = serializers.IntegerField()
-    reason = serializers.CharField()
-    viewers = ColleagueSerializer(many=True, allow_null=True)
-
-
-class OpeningSerializer(serializers.Serializer[Any]):
-    """Somebody opened a message."""
-
-    viewer = ColleagueSerializer(source="actor", allow_null=True)
-    at = serializers.DateTimeField()
 
 
 class MessageFilter(filters.FilterSet):
@@ -423,14 +255,6 @@ class ThreadDetail(ApiView):
         given = self.checked(request)
         keep_private(self.caller, thread, given["is_private"])
         return self.shown(thread)
-
-
-def _people(message: Message, role: Participant.Role) -> list[dict[str, str]]:
-    return [
-        {"name": participant.name, "address": participant.address}
-        for participant in message.participants.all()
-        if participant.role == role
-    ]
 
 
 def _download(data: bytes, name: str, content_type: str) -> HttpResponse:

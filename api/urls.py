@@ -1,8 +1,8 @@
 """The addresses of the API, under `/api/v1/`."""
 
-from django.urls import path
+from django.urls import path, re_path
 
-from api import customers, docs, mail_account, mailboxes, messages, tokens, users
+from api import customers, docs, errors, mail_account, mailboxes, messages, tokens, users
 from customers.models import Customer
 
 urlpatterns = [
@@ -35,4 +35,6 @@ urlpatterns = [
     path("messages/<int:pk>/visibility/", messages.MessageVisibility.as_view()),
     path("messages/<int:pk>/openings/", messages.MessageOpenings.as_view()),
     path("threads/<int:pk>/", messages.ThreadDetail.as_view()),
+    # Only with a slash at the end: without one, Django first offers the address that has it.
+    re_path(r"^.*/$", errors.no_such_address),
 ]

@@ -72,7 +72,9 @@ class FetchingCollector(Collector):
         oldest = waiting.values_list("next_fetch_at", flat=True).first()
         late = (timezone.now() - oldest).total_seconds() if oldest else 0.0
         yield GaugeMetricFamily("crm_mail_mailboxes_due", "Mailboxes whose time has come.", value=waiting.count())
-        yield GaugeMetricFamily("crm_mail_oldest_due_seconds", "How long the longest overdue mailbox waits.", value=late)
+        yield GaugeMetricFamily(
+            "crm_mail_oldest_due_seconds", "How long the longest overdue mailbox waits.", value=late
+        )
         yield GaugeMetricFamily(
             "crm_mail_fetches_running",
             "Polls that are going on.",

@@ -141,9 +141,9 @@ CACHES = {
 }
 
 QUEUE_DIR = DATA_DIR / "queue"
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "filesystem://")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "filesystem://localhost//")
 if CELERY_BROKER_URL.startswith("filesystem:"):
-    for folder in (DATA_DIR, QUEUE_DIR, QUEUE_DIR / "messages", QUEUE_DIR / "control"):
+    for folder in (DATA_DIR, DATA_DIR / "static", QUEUE_DIR, QUEUE_DIR / "messages", QUEUE_DIR / "control"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(QUEUE_DIR / "messages"),
@@ -269,5 +269,5 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "stream": sys.stderr}},
     "root": {"handlers": ["console"], "level": env.str("CRM_MAIL_LOG_LEVEL", "INFO")},
-    "loggers": {"celery.utils.functional": {"level": "WARNING"}},
+    "loggers": {"celery.utils.functional": {"level": "WARNING"}, "mail.log": {"level": "WARNING"}},
 }

@@ -6,7 +6,6 @@ two bytes, and the whole session. One conversation is held by one thread.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import socket
 import time
@@ -26,8 +25,8 @@ from fetcher.pop3_errors import (
     greeting_refusal,
     read_status,
     refusal,
-    sign_in_refusal,
 )
+from fetcher.pop3_sign_in import sign_in
 from fetcher.pop3_wire import Limits, Wire
 
 __all__ = ["CommandRefused", "Limits", "Pop3Error", "Pop3Session", "Retrieved", "SessionBroken"]
@@ -124,46 +123,13 @@ class Pop3Session:
         Raises:
             CommandRefused: `password_rejected`, or a kind that says what else is the matter.
         """
-        failure = self._try_login(user, password)
+        failure = sign_in(self._wire, self.capabilities.get("SASL", ""), user, password)
         del user, password
         if failure is not None:
             forget_trace(failure)
         if self.capabilities and not self.is_pipelining:
             # RFC 2449 section 5: a server may tell more to somebody who has signed in.
             self._ask_capabilities()
-
-    def _try_login(self, user: str, password: str) -> Pop3Error | None:
-        if any(c in "\r\n\0" for c in user + password):
-            return CommandRefused("line_break")
-        try:
-            if "PLAIN" in self.capabilities.get("SASL", "").upper().split():
-                self._authenticate("PLAIN", f"\0{user}\0{password}".encode())
-            else:
-                for command in (f"USER {user}", f"PASS {password}"):
-                    status = self._ask(command.encode())
-                    if not status.ok:
-                        return sign_in_refusal(status)
-        except Pop3Error as error:
-            return error
-        return None
-
-    def _authenticate(self, mechanism: str, response: bytes) -> None:
-        """RFC 5034: one message from us is the whole exchange. A token for XOAUTH2 would go this way too."""
-        command, encoded = f"AUTH {mechanism}".encode(), base64.b64encode(response)
-        # Section 4: an initial response only where the command stays within 255 octets.
-        fits = len(command) + 1 + len(encoded) + 2 <= 255
-        self._wire.send(command + b" " + encoded if fits else command)
-        line = self._wire.line()
-        if line.startswith(b"+ ") or line == b"+":
-            self._wire.send(encoded)
-            line = self._wire.line()
-        if line.startswith(b"+ ") or line == b"+":
-            # A second challenge explains a failure; an empty answer asks for the verdict.
-            self._wire.send(b"*")
-            line = self._wire.line()
-        status = read_status(line) or self._wire.give_up("protocol")
-        if not status.ok:
-            raise sign_in_refusal(status)
 
     # --- what is there ----------------------------------------------------------------------------
 
@@ -200,13 +166,13 @@ class Pop3Session:
         fields = status_line.split(b" ", 2)
         if len(fields) < 2 or fields[1] != b"%d" % number:
             self._wire.give_up("protocol")
-        return uid_text(fields[2] if len(fields) > 2 else b"")
+        return uid_text(fields[2].decode("latin-1") if len(fields) > 2 else "")
 
     def sizes(self) -> dict[int, int]:
         """What the server says about the size of each message, by number, in bytes."""
         found = {}
         for number, rest in self._listing(b"LIST", "refused"):
-            found[number] = _size(rest.split(b" ")[0])
+            found[number] = _size(rest.partition(" ")[0])
         return found
 
     # --- fetching ---------------------------------------------------------------------------------
@@ -255,7 +221,7 @@ class Pop3Session:
                 status = self._wire.status()
                 words = status.words.split()
                 if status.ok and words[:1] == [str(number)] and len(words) > 1:
-                    sizes[number] = _size(words[1].encode())
+                    sizes[number] = _size(words[1])
         return sizes
 
     def _ask_ahead(self, waiting: deque[int], sizes: dict[int, int], only_headers: bool) -> None:
@@ -388,15 +354,15 @@ class Pop3Session:
         for first in range(0, len(numbers), window):
             yield numbers[first : first + window]
 
-    def _listing(self, command: bytes, refused: str) -> Iterator[tuple[int, bytes]]:
+    def _listing(self, command: bytes, refused: str) -> Iterator[tuple[int, str]]:
         """The lines `number rest` of a listing, bounded in bytes and lines."""
         self._asked(command, refused)
         block = self._whole_block(self._limits.listing)
         if block.count(b"\n") > self._limits.listed:
-            self._wire.give_up("protocol")
-        for line in block.split(b"\r\n")[:-1]:
-            number, _, rest = line.strip().partition(b" ")
-            if not number.isdigit() or len(number) > 10:
+            self._wire.give_up("too_big")
+        for line in block.decode("latin-1").split("\r\n")[:-1]:
+            number, _, rest = line.strip(" ").partition(" ")
+            if not number.isdecimal() or len(number) > 10:
                 self._wire.give_up("protocol")
             yield int(number), rest
 
@@ -415,20 +381,21 @@ class _Asked:
     headers_only: bool
 
 
-def uid_text(raw: bytes) -> str:
-    """A UID as text that every database takes, different UIDs differently (RFC 1939 section 7 allows 70 of ! to ~).
+def uid_text(received: str) -> str:
+    """A UID, read as Latin-1, as text that every database takes (RFC 1939 section 7 allows 70 of ! to ~).
 
-    Longer ones up to 255, spaces and 8-bit characters are tolerated; what is longer or unprintable stands as its hash.
+    Different UIDs stay different. Longer ones up to 255, spaces and 8-bit characters are tolerated; what is longer or
+    unprintable stands as its hash.
     """
-    text = raw.strip(b" ").decode("latin-1")
-    if len(text) <= 255 and text.isprintable():
+    text = received.strip(" ")
+    if text.isprintable() and len(text) <= 255:
         return text
-    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    return f"sha256:{hashlib.sha256(text.encode('latin-1')).hexdigest()}"
 
 
-def _size(digits: bytes) -> int:
+def _size(digits: str) -> int:
     """A size from LIST; 0 for what is none: it is only a hint how far to ask ahead."""
-    return int(digits) if digits.isdigit() and len(digits) < 16 else 0
+    return int(digits) if digits.isdecimal() and len(digits) < 16 else 0
 
 
 def _headers_of(raw: bytes) -> bytes:

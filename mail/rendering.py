@@ -7,19 +7,19 @@ import html as html_module
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import nh3
 
-#: Levels of nesting beyond which HTML is not shown: what Blink's own parser allows, and far below where nh3 slows down.
-MAX_DEPTH = 512
+from mail.html_text import TooDeep, tidy
+
 MAX_HTML_CHARS = 2 << 20
 MAX_INLINE_BYTES = 2 << 20
 MAX_INLINE_TOTAL = 8 << 20
 INLINE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 _TAGS = frozenset(
-    "a abbr acronym address article b bdi bdo big blockquote br caption center cite code col colgroup dd del details dfn "
+    "a abbr acronym address article b bdi bdo big blockquote br caption center cite code col dd del details dfn "
     "div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main mark ol p pre q s samp "
     "section small span strike strong sub summary sup table tbody td tfoot th thead time tr tt u ul var wbr".split()
 )
@@ -33,7 +33,6 @@ _ATTRIBUTES = {
     "table": {"border", "cellpadding", "cellspacing"},
     "ol": {"start", "type"},
     "col": {"span"},
-    "colgroup": {"span"},
 }
 _STYLE = frozenset(
     "background-color border border-bottom border-collapse border-color border-left border-radius border-right "
@@ -42,8 +41,8 @@ _STYLE = frozenset(
     "max-width min-width padding padding-bottom padding-left padding-right padding-top text-align text-decoration "
     "text-indent text-transform vertical-align white-space width word-break word-spacing".split()
 )
-_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
-_LINK = re.compile(r"https?://[^\s<>\"'`]{1,2000}")
+_HREF = re.compile(r"https?://|mailto:|tel:", re.IGNORECASE)
+_LINK = re.compile(r"https?://\w[^\s<>\"'`]{0,2000}")
 _CONTENT_ID = re.compile(r"cid:(.{1,255})", re.IGNORECASE)
 
 
@@ -62,7 +61,11 @@ class Rendered:
 
 def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_images: bool) -> Rendered:
     """The part of `html` that can do no harm. Images come from `inline` (by Content-ID), and from elsewhere only if asked."""
-    if len(html) > MAX_HTML_CHARS or _depth(html) > MAX_DEPTH:
+    try:
+        tidied = tidy(html, _TAGS, _ATTRIBUTES) if len(html) <= MAX_HTML_CHARS else None
+    except TooDeep:
+        tidied = None
+    if tidied is None:
         return Rendered(None, note="The HTML of this message is too large or too deeply nested; its text is shown.")
     blocked = 0
     budget = MAX_INLINE_TOTAL
@@ -72,7 +75,7 @@ def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_image
         nonlocal blocked, budget
         reference = _CONTENT_ID.fullmatch(source.strip())
         if reference:
-            kind, data = inline.get(reference.group(1), ("", b""))
+            kind, data = inline.get(unquote(reference.group(1)), ("", b""))
             if kind not in INLINE_TYPES or len(data) > min(MAX_INLINE_BYTES, budget):
                 return None
             budget -= len(data)
@@ -86,16 +89,18 @@ def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_image
     def attribute(tag: str, name: str, value: str) -> str | None:
         if (tag, name) == ("img", "src"):
             return image(value)
-        if name == "href" and value.strip().lower().startswith("cid:"):
+        if name == "href" and not _HREF.match(value.strip()):
             return None
         return value
 
     safe = nh3.clean(
-        html,
+        tidied,
         tags=set(_TAGS),
         attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
         clean_content_tags={"script", "style", "title", "template", "noscript", "svg", "math", "object", "iframe"},
         url_schemes={"http", "https", "mailto", "tel", "cid"},
+        # A relative address would lead into the portal itself.
+        url_relative="deny",
         filter_style_properties=set(_STYLE),
         set_tag_attribute_values={"a": {"target": "_blank"}},
         link_rel="noopener noreferrer nofollow",
@@ -139,30 +144,3 @@ def text_as_html(text: str) -> str:
         end = match.start() + len(address)
     pieces.append(html_module.escape(text[end:]))
     return "".join(pieces)
-
-
-class _Depth(HTMLParser):
-    """Counts how deep elements are nested, as a parser that closes nothing by itself would."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.depth = self.deepest = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        """One level more, but for elements without content."""
-        if tag not in _VOID:
-            self.depth += 1
-            self.deepest = max(self.deepest, self.depth)
-
-    def handle_endtag(self, tag: str) -> None:
-        """One level less."""
-        if tag not in _VOID:
-            self.depth = max(self.depth - 1, 0)
-
-
-def _depth(html: str) -> int:
-    """The nesting depth of `html`; an upper bound, counted without building a tree."""
-    parser = _Depth()
-    parser.feed(html)
-    parser.close()
-    return parser.deepest

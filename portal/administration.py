@@ -44,12 +44,10 @@ class InviteForm(forms.Form):
     role = forms.ChoiceField(choices=User.Role.choices, initial=User.Role.MEMBER)
 
 
-class OrganizationForm(forms.ModelForm):  # type: ignore[type-arg]
+class OrganizationForm(forms.ModelForm):
     """What holds for the whole organisation."""
 
-    time_zone = forms.ChoiceField(
-        label="Time zone", choices=time_zone_choices, help_text="All times are shown in it."
-    )
+    time_zone = forms.ChoiceField(label="Time zone", choices=time_zone_choices, help_text="All times are shown in it.")
     poll_interval_minutes = forms.IntegerField(
         label="Fetch mail every (minutes)",
         min_value=3,
@@ -143,7 +141,7 @@ def user_deactivate(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         messages.success(
             request,
-            f"{user} can no longer sign in and their mailboxes are not fetched any more. What they shared stays shared.",
+            f"{user} can no longer sign in and their mailboxes are no longer fetched. What they shared stays shared.",
         )
     return redirect("users")
 

@@ -17,7 +17,7 @@ _BUILT_IN_WIDGETS = Path(forms.__file__).parent / "templates"
 
 
 class FormRenderer(DjangoTemplates):
-    """Renders fields with `includes/field.html`: label, help, widget, and the errors beside the field they are about."""
+    """Renders fields with `includes/field.html`: label, help, widget, and errors beside the field they are about."""
 
     form_template_name = "includes/form.html"
     field_template_name = "includes/field.html"

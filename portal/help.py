@@ -25,12 +25,16 @@ class Topic:
 
 
 TOPICS = (
-    Topic("mailboxes", "Connecting a mailbox", "Your CRM Mail account, POP3 servers, passwords, what is deleted.", "inbox"),
+    Topic(
+        "mailboxes", "Connecting a mailbox", "Your CRM Mail account, POP3 servers, passwords, what is deleted.", "inbox"
+    ),
     Topic("sharing", "The three sharing modes", "Public, Custom and Private, and what to choose.", "share"),
     Topic("colleagues", "What colleagues see", "Which messages, which parts of them, and who opened them.", "eye"),
     Topic("customers", "Leads and contacts", "Records, addresses, and the mail that belongs to them.", "contacts"),
     Topic("administration", "Administration", "Inviting people, roles, own mail domains.", "shield"),
-    Topic("questions", "Questions and answers", "Sharing all customer mail, changed addresses, limits on sending.", "help"),
+    Topic(
+        "questions", "Questions and answers", "Sharing all customer mail, changed addresses, limits on sending.", "help"
+    ),
 )
 _BY_NAME = {topic.name: topic for topic in TOPICS}
 

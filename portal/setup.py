@@ -30,7 +30,6 @@ from accounts.organizations import accept_invitation, find_invitation, is_set_up
 from portal.forms import LinesField, add_errors
 
 
-
 def _password_rules() -> str:
     shortest = max(
         (rule.min_length for rule in get_default_password_validators() if isinstance(rule, MinimumLengthValidator)),
@@ -106,9 +105,7 @@ class SetupForm(PasswordFields):
 class InvitationForm(PasswordFields):
     """What an invited colleague tells."""
 
-    name = forms.CharField(
-        label="Your name", max_length=200, widget=forms.TextInput(attrs={"autocomplete": "name"})
-    )
+    name = forms.CharField(label="Your name", max_length=200, widget=forms.TextInput(attrs={"autocomplete": "name"}))
 
     field_order = ("name", "password", "password_again")
 
@@ -155,9 +152,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     form = InvitationForm(request.POST or None, initial={"name": invitation.name}, email=invitation.email)
     if request.method == "POST" and form.is_valid():
         try:
-            user = accept_invitation(
-                invitation, name=form.cleaned_data["name"], password=form.cleaned_data["password"]
-            )
+            user = accept_invitation(invitation, name=form.cleaned_data["name"], password=form.cleaned_data["password"])
         except NotPossible as error:
             form.add_error(None, str(error))
         else:

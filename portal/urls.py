@@ -7,7 +7,7 @@ from portal import administration, customers, home, reading, settings, setup
 from portal import help as help_pages
 
 
-def closed(request: HttpRequest, **_: str) -> HttpResponse:
+def closed(request: HttpRequest, **_: str) -> HttpResponse:  # noqa: ARG001
     """A page of django-allauth that is not offered here."""
     raise Http404
 

@@ -41,9 +41,9 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
       const source = document.querySelector(target.dataset.copy);
       const text = source.value ?? source.textContent.trim();
       const done = () => {
-        const before = target.textContent;
-        target.textContent = "Copied";
-        setTimeout(() => (target.textContent = before), 2000);
+        const before = [...target.childNodes];
+        target.replaceChildren("Copied");
+        setTimeout(() => target.replaceChildren(...before), 2000);
       };
       // Without HTTPS there is no clipboard to write to; then the text is selected, ready for Ctrl-C.
       if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, () => source.select?.());

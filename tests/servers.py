@@ -12,7 +12,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -64,12 +64,12 @@ class Stall:
     """Silence after so many bytes, until the test sets `until` or stops the server; then the answer goes on."""
 
     after: int = 0
-    until: threading.Event = field(default_factory=threading.Event)
+    until: threading.Event | None = None
 
     def commit(self, conversation: ScriptedConversation, reply: bytes) -> None:
         """Send the beginning, wait, send the rest."""
         conversation.send(reply[: self.after])
-        conversation.wait(self.until)
+        (self.until or conversation.scripted.stopping).wait(PATIENCE)
         conversation.send(reply[self.after :])
 
 
@@ -171,7 +171,7 @@ class ScriptedPop3Server(Pop3Server):
         """Release whoever stalls, then stop."""
         self.stopping.set()
         for fault in self.faults:
-            if isinstance(fault.misdeed, Stall):
+            if isinstance(fault.misdeed, Stall) and fault.misdeed.until is not None:
                 fault.misdeed.until.set()
         super().stop()
 
@@ -247,10 +247,6 @@ class ScriptedConversation(Conversation):
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
         self.sock.sendall(data)
-
-    def wait(self, event: threading.Event) -> None:
-        """Wait for the test; `stop` ends the wait too."""
-        event.wait(PATIENCE)
 
     def hang_up(self, *, reset: bool = False) -> None:
         """End the connection; unless with a reset, the client gets all that was sent before."""

@@ -144,7 +144,10 @@ class Pop3Server:
             while self._waker not in (ready := [key.fileobj for key, _ in selector.select()]):
                 if self._listener in ready:
                     sock, _ = self._listener.accept()
-                    thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    thread = threading.Thread(
+                        target=self._serve, args=(sock,), name=f"conversation-{self.port}", daemon=True
+                    )
                     with self._changed:
                         self._conversations[thread] = sock
                     thread.start()

@@ -168,3 +168,10 @@ def test_the_world_itself_answers_every_get(ids: dict[str, int]) -> None:
     for path, method in addresses(ids):
         if method == "get":
             assert client.get(path).status_code == 200, path
+
+
+@pytest.mark.django_db
+def test_an_unknown_address_is_404_in_json_and_a_forgotten_slash_is_offered() -> None:
+    answer = APIClient().get(ROOT + "nothing/")
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Not found."})
+    assert APIClient().get(ROOT + "messages")["Location"] == ROOT + "messages/"

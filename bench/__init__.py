@@ -1,0 +1,1 @@
+"""Benchmarks: ratios against peers and limits of the same run, never absolute promises."""

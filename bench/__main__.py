@@ -1,0 +1,151 @@
+"""`make bench`: messages a second, end to end, beside the pipelined limit and mpop on the same Dovecot.
+
+End to end means fetched, parsed, threaded, matched to customers and committed. The limit drops what it reads; mpop
+writes files. Rounds are interleaved and the median counts. The database is the one that the tests would use; with
+`python -m tests.services python -m bench` it is PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import tests.environment  # noqa: F401  # must come before Django's settings are read
+
+# ruff: noqa: E402
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
+django.setup()
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import setup_databases, teardown_databases
+
+from accounts.models import Mailbox, Organization
+from accounts.servers import Endpoint
+from bench.corpus import generate
+from fetcher import polling, scheduling
+from fetcher.pop3 import Pop3Session
+from mail.models import Message
+from tests import factories
+from tests.dovecot import PASSWORD, Dovecot, installed
+
+USER = "bench"
+
+
+def limit(server: Dovecot) -> int:
+    """Our own session alone, every message dropped."""
+    with Pop3Session.open(Endpoint("127.0.0.1", server.port, "none"), timeout=60) as session:
+        session.login(USER, PASSWORD)
+        return sum(1 for _ in session.retrieve([number for number, _ in session.uidl()]))
+
+
+def mpop(server: Dovecot) -> int:
+    """mpop with pipelining, into an empty Maildir."""
+    folder = Path(tempfile.mkdtemp())
+    for name in ("cur", "new", "tmp"):
+        (folder / "Maildir" / name).mkdir(parents=True)
+    configuration = folder / "mpoprc"
+    configuration.write_text(
+        f"account default\nhost 127.0.0.1\nport {server.port}\nuser {USER}\npassword {PASSWORD}\nauth user\ntls off\n"
+        f"keep on\npipelining on\nuidls_file {folder}/uidls\ndelivery maildir {folder}/Maildir\n"
+    )
+    configuration.chmod(0o600)
+    try:
+        subprocess.run(["mpop", "-C", str(configuration), "-q"], check=True, stdout=subprocess.DEVNULL)
+        return len(list((folder / "Maildir" / "new").iterdir()))
+    finally:
+        shutil.rmtree(folder)
+
+
+def crm_mail(server: Dovecot) -> int:
+    """The whole way of a message, into an empty mailbox of an organisation with 400 customers."""
+    organization = factories.organization()
+    for number in range(400):
+        factories.customer(organization=organization, addresses=[f"customer{number}@acme{number % 97}.example"])
+    mailbox = factories.mailbox(
+        owner=factories.user(organization=organization),
+        incoming_port=server.port,
+        incoming_security="none",
+        allow_plain_text=True,
+        incoming_username=USER,
+        incoming_password=PASSWORD,
+    )
+    run, _ = scheduling.claim(mailbox)
+    begun = scheduling.start(mailbox.pk, run.token)
+    assert begun is not None
+    started = time.perf_counter()
+    polling.poll(begun)
+    crm_mail.seconds = time.perf_counter() - started  # type: ignore[attr-defined]  # without making the customers
+    assert begun.error == "", begun.error
+    return begun.new
+
+
+def empty() -> None:
+    """Remove what a round has stored."""
+    Message.objects.all().delete()
+    Mailbox.objects.all().delete()
+    Organization.objects.all().delete()
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and its ended children."""
+    usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def main() -> None:
+    """Run the rounds and print the table."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--count", type=int, default=2000, help="messages in the mailbox")
+    parser.add_argument("--attachments", type=float, default=0.0, help="share of messages with an attachment")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    if not installed():
+        sys.exit("The benchmark needs Dovecot (Debian: dovecot-pop3d) and root.")
+    contestants: dict[str, Callable[[Dovecot], int]] = {"limit": limit, "crm_mail": crm_mail}
+    if shutil.which("mpop"):
+        contestants["mpop"] = mpop
+    else:
+        print("mpop is not installed (Debian: mpop), so its line is missing.")
+    databases = setup_databases(verbosity=0, interactive=False)
+    try:
+        call_command("createcachetable")
+        with Dovecot() as server:
+            server.add_messages(USER, generate(options.count, 1, 400, options.attachments))
+            limit(server)  # Dovecot writes its indexes at the first visit; nobody is to pay for that
+            seconds: dict[str, list[float]] = {name: [] for name in contestants}
+            cpu: dict[str, list[float]] = {name: [] for name in contestants}
+            for _ in range(options.rounds):
+                for name, contestant in contestants.items():
+                    used, started = cpu_seconds(), time.perf_counter()
+                    fetched = contestant(server)
+                    took = time.perf_counter() - started
+                    seconds[name].append(getattr(contestant, "seconds", took))
+                    cpu[name].append(cpu_seconds() - used)
+                    assert fetched == options.count, f"{name} fetched {fetched} of {options.count}"
+                empty()
+    finally:
+        teardown_databases(databases, verbosity=0)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    print(f"{options.count} messages, {connection.vendor}, limit {settings.MAX_MESSAGE_BYTES} bytes a message")
+    for name, median in medians.items():
+        ratios = "  ".join(
+            f"{medians[other] / median:5.2f} x {other}" for other in medians if other not in {name, "crm_mail"}
+        )
+        print(f"{name:9} {options.count / median:8.0f} messages/s {median:7.2f} s  {ratios if name == 'crm_mail' else ''}")
+
+
+if __name__ == "__main__":
+    main()

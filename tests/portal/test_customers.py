@@ -1,0 +1,370 @@
+"""Leads and contacts on screen: lists, records, the *Emails* related list and its *Share Email* box."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import User
+from customers.models import Customer
+from mail import conversations
+from sharing.models import SharedRecord
+from sharing.policies import is_ticked
+from sharing.visibility import visible_to
+from tests import factories
+from tests.portal.browsers import browser, page, queries_of
+
+pytestmark = pytest.mark.django_db
+
+START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def ann() -> User:
+    """A member with a Public mailbox."""
+    user = factories.user(name="Ann", email="ann@our.example")
+    factories.mailbox(owner=user, mode="public", email_address="ann@our.example", name="Ann's POP3")
+    return user
+
+
+@pytest.fixture
+def ben(ann: User) -> User:
+    """Ann's colleague, without a mailbox."""
+    return factories.user(organization=ann.organization, name="Ben", email="ben@our.example")
+
+
+@pytest.fixture
+def bea(ann: User) -> Customer:
+    """A contact of theirs."""
+    return factories.customer(
+        organization=ann.organization, first_name="Bea", last_name="Stone", addresses=["bea@acme.example"]
+    )
+
+
+def entered(**changes: object) -> dict[str, object]:
+    """A filled-in form."""
+    return {"first_name": "Bea", "last_name": "Stone", "addresses": "bea@acme.example"} | changes
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+def test_leads_and_contacts_are_listed_apart(ann: User, bea: Customer) -> None:
+    """R27."""
+    factories.customer(organization=ann.organization, last_name="Leadbetter", kind="lead")
+    assert "Bea Stone" in page(ann, "customer-list", "contacts")
+    assert "Leadbetter" not in page(ann, "customer-list", "contacts")
+    assert "Leadbetter" in page(ann, "customer-list", "leads")
+
+
+def test_an_empty_list_says_what_to_do_next(ann: User) -> None:
+    """R27."""
+    assert reverse("customer-add", args=["leads"]) in page(ann, "customer-list", "leads").split("Nobody here yet")[1]
+
+
+@pytest.mark.parametrize("search", ["stone", "BEA", "bea st", "Acme.Example", "bea@acme.example"])
+def test_search_finds_names_and_addresses_by_every_word(ann: User, bea: Customer, search: str) -> None:
+    """R27."""
+    factories.customer(organization=ann.organization, last_name="Other", addresses=["o@other.example"])
+    shown = page(ann, "customer-list", "contacts", search=search)
+    assert "Bea Stone" in shown
+    assert "Other" not in shown
+
+
+def test_search_that_finds_nothing_says_so(ann: User, bea: Customer) -> None:
+    """R27."""
+    assert "Nothing found" in page(ann, "customer-list", "contacts", search="bea nobody")
+    assert "Bea Stone" in page(ann, "customer-list", "contacts", search="\0")
+
+
+def test_search_and_lists_stay_within_the_organization(ann: User, bea: Customer) -> None:
+    """R1."""
+    stranger = factories.user(organization=factories.organization(domain="theirs.example"))
+    assert "Bea Stone" not in page(stranger, "customer-list", "contacts")
+    assert "Bea Stone" not in page(stranger, "customer-list", "contacts", search="bea@acme.example")
+
+
+def test_a_long_list_has_pages_and_takes_as_many_queries_as_a_short_one(ann: User) -> None:
+    """R27; no query a row."""
+    factories.customer(organization=ann.organization, addresses=["a@x.example"], owner=ann)
+    short = queries_of(ann, "customer-list", "contacts")
+    for number in range(60):
+        factories.customer(organization=ann.organization, addresses=[f"c{number}@x.example"], owner=ann)
+    assert queries_of(ann, "customer-list", "contacts") == short <= 10
+    assert "51–61 of 61" in page(ann, "customer-list", "contacts", page="2")
+
+
+def test_a_name_that_is_markup_is_shown_as_text(ann: User) -> None:
+    """Records come from strangers too."""
+    customer = factories.customer(organization=ann.organization, last_name="<script>alert(1)</script>", notes="<b>x")
+    for shown in (page(ann, "customer-list", "contacts"), page(ann, "customer", "contacts", customer.pk)):
+        assert "<script>alert(1)" not in shown
+        assert "&lt;script&gt;" in shown
+
+
+# --- creating, editing, deleting ------------------------------------------------------------------------------------
+
+
+def test_a_lead_is_created_with_several_addresses_the_primary_first(ann: User) -> None:
+    """R27."""
+    browser(ann).post(
+        reverse("customer-add", args=["leads"]), entered(addresses="Bea@ACME.example\nb@home.example, bea@acme.example")
+    )
+    lead = Customer.objects.get()
+    assert (lead.kind, lead.organization) == ("lead", ann.organization)
+    assert list(lead.addresses.values_list("address", "is_primary")) == [
+        ("bea@acme.example", True),
+        ("b@home.example", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"last_name": ""}, "last_name"),
+        ({"addresses": "bea@acme.example nonsense"}, "addresses"),
+        ({"addresses": " ".join(f"a{number}@x.example" for number in range(21))}, "addresses"),
+        ({"owner": "999999"}, "owner"),
+    ],
+)
+def test_mistakes_are_shown_beside_their_field(ann: User, changes: dict[str, str], field: str) -> None:
+    """R27."""
+    answer = browser(ann).post(reverse("customer-add", args=["contacts"]), entered(**changes))
+    assert list(answer.context["form"].errors) == [field]
+    assert not Customer.objects.exists()
+
+
+def test_the_owner_must_be_a_colleague(ann: User) -> None:
+    """R1: another organisation's ids in a form."""
+    stranger = factories.user(organization=factories.organization(domain="theirs.example"), name="Stranger")
+    answer = browser(ann).post(reverse("customer-add", args=["contacts"]), entered(owner=stranger.pk))
+    assert list(answer.context["form"].errors) == ["owner"]
+    assert "Stranger" not in answer.content.decode()
+
+
+def test_organization_and_kind_cannot_be_smuggled_into_the_form(ann: User) -> None:
+    """Mass assignment."""
+    other = factories.organization(domain="theirs.example")
+    browser(ann).post(reverse("customer-add", args=["contacts"]), entered(organization=other.pk, kind="lead"))
+    assert (Customer.objects.get().organization, Customer.objects.get().kind) == (ann.organization, "contact")
+
+
+@pytest.mark.parametrize(
+    ("keep", "addresses", "stays"),
+    [("on", ["new@acme.example", "bea@acme.example"], True), (None, ["new@acme.example"], False)],
+)
+def test_a_changed_address_keeps_earlier_mail_or_lets_it_go_as_asked(
+    ann: User, ben: User, bea: Customer, keep: str | None, addresses: list[str], stays: bool
+) -> None:
+    """R29; sharing.md, example 17."""
+    factories.message(mailbox=ann.mailboxes.get(kind="pop3"), sender="bea@acme.example", subject="Earlier")
+    assert "Earlier" in page(ben, "customer", "contacts", bea.pk)
+    fields = entered(addresses="new@acme.example") | ({"keep_earlier_mail": keep} if keep else {})
+    browser(ann).post(reverse("customer-edit", args=["contacts", bea.pk]), fields)
+    assert list(bea.addresses.values_list("address", flat=True)) == addresses
+    assert ("Earlier" in page(ben, "customer", "contacts", bea.pk)) == stays
+
+
+def test_keeping_earlier_mail_is_the_default(ann: User, bea: Customer) -> None:
+    """R29."""
+    shown = page(ann, "customer-edit", "contacts", bea.pk)
+    assert "checked" in shown.split('name="keep_earlier_mail"')[1].split(">")[0]
+    assert 'name="keep_earlier_mail"' not in page(ann, "customer-add", "contacts")
+
+
+def test_a_new_address_picks_up_mail_that_is_stored_already(ann: User, bea: Customer) -> None:
+    """R29."""
+    factories.message(mailbox=ann.mailboxes.get(kind="pop3"), sender="second@acme.example", subject="Was here before")
+    assert "Was here before" not in page(ann, "customer", "contacts", bea.pk)
+    browser(ann).post(
+        reverse("customer-edit", args=["contacts", bea.pk]),
+        entered(addresses="bea@acme.example\nsecond@acme.example", keep_earlier_mail="on"),
+    )
+    assert "Was here before" in page(ann, "customer", "contacts", bea.pk)
+
+
+def test_deleting_asks_first_and_then_unshares_the_mail(ann: User, ben: User, bea: Customer) -> None:
+    """R27; sharing.md, example 16."""
+    message = factories.message(mailbox=ann.mailboxes.get(kind="pop3"), sender="bea@acme.example")
+    assert "Delete Bea Stone?" in page(ann, "customer-delete", "contacts", bea.pk)
+    assert Customer.objects.exists()
+    assert visible_to(ben).filter(pk=message.pk).exists()
+    browser(ann).post(reverse("customer-delete", args=["contacts", bea.pk]))
+    assert not Customer.objects.exists()
+    assert not visible_to(ben).filter(pk=message.pk).exists()
+
+
+# --- the related list -----------------------------------------------------------------------------------------------
+
+
+def test_a_record_lists_its_mail_with_whose_mailbox_it_is_in(ann: User, ben: User, bea: Customer) -> None:
+    """R30."""
+    mailbox = ann.mailboxes.get(kind="pop3")
+    factories.message(mailbox=mailbox, sender="bea@acme.example", subject="A question")
+    factories.message(
+        mailbox=mailbox,
+        sender="ann@our.example",
+        to=["bea@acme.example"],
+        subject="An answer",
+        attachments=[("a.pdf", "application/pdf", b"%PDF")],
+    )
+    emails = page(ben, "customer", "contacts", bea.pk).split('id="emails"')[1].split("</section>")[0]
+    assert "A question" in emails
+    assert "An answer" in emails
+    assert emails.count(">Ann</span>") == 2
+    assert emails.count("Sent by") == 1
+    assert emails.count("has attachments") == 1
+    assert "My mailbox" in page(ann, "customer", "contacts", bea.pk)
+
+
+def test_a_message_that_two_colleagues_received_is_listed_once_and_ones_own_copy_is_preferred(
+    ann: User, bea: Customer
+) -> None:
+    """R30; sharing.md, example 13."""
+    carl = factories.user(organization=ann.organization, name="Carl")
+    cleo = factories.user(organization=ann.organization, name="Cleo")
+    mail = {"sender": "bea@acme.example", "to": ["ann@our.example", "carl@our.example"], "message_id": "same@acme"}
+    for owner, mode in ((ann, None), (carl, "public"), (cleo, "private")):
+        box = ann.mailboxes.get(kind="pop3") if mode is None else factories.mailbox(owner=owner, mode=mode)
+        factories.message(mailbox=box, subject="To both", **mail)
+    rows = {viewer: page(viewer, "customer", "contacts", bea.pk) for viewer in (ann, carl, cleo)}
+    assert all(shown.count("To both") == 1 for shown in rows.values())
+    assert all("My mailbox" in shown for shown in rows.values())
+    outsider = page(factories.user(organization=ann.organization), "customer", "contacts", bea.pk)
+    assert outsider.count("To both") == 1
+    assert "Cleo" not in outsider
+
+
+def test_what_a_viewer_may_not_see_leaves_no_trace_on_the_record(ann: User, ben: User, bea: Customer) -> None:
+    """R23: the page of a record with hidden mail is that of a record without mail."""
+    cleo = factories.mailbox(owner=factories.user(organization=ann.organization, name="Cleo"), mode="private")
+    before = page(ben, "customer", "contacts", bea.pk)
+    factories.message(mailbox=cleo, sender="bea@acme.example", subject="Confidential")
+    after = page(ben, "customer", "contacts", bea.pk)
+    assert "No mail to see" in after
+    assert without_tokens(before) == without_tokens(after)
+
+
+def without_tokens(shown: str) -> list[str]:
+    """A page without what differs from request to request."""
+    return [line for line in shown.splitlines() if "csrf" not in line.lower() and "nonce" not in line]
+
+
+def test_more_conversations_come_by_a_cursor_with_and_without_javascript(
+    ann: User, bea: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R30."""
+    monkeypatch.setattr(conversations, "PAGE", 2)
+    for number in range(3):
+        factories.message(
+            mailbox=ann.mailboxes.get(kind="pop3"),
+            sender="bea@acme.example",
+            subject=f"Number {number}",
+            date=START + timedelta(minutes=number),
+        )
+    client = browser(ann)
+    first = client.get(reverse("customer", args=["contacts", bea.pk]))
+    assert "Number 0" not in first.content.decode()
+    more = reverse("customer-emails", args=["contacts", bea.pk], query={"cursor": first.context["page"].cursor})
+    fragment = client.get(more, headers={"HX-Request": "true"}).content.decode()
+    assert "Number 0" in fragment
+    assert "<html" not in fragment
+    whole = client.get(more).content.decode()
+    assert "Number 0" in whole
+    assert "<html" in whole
+
+
+def test_the_record_takes_as_many_queries_for_thirty_messages_as_for_one(ann: User, ben: User, bea: Customer) -> None:
+    """No query a row."""
+    mailbox = ann.mailboxes.get(kind="pop3")
+    factories.message(mailbox=mailbox, sender="bea@acme.example")
+    one = queries_of(ben, "customer", "contacts", bea.pk)
+    for number in range(29):
+        factories.message(mailbox=mailbox, sender="bea@acme.example", date=START + timedelta(minutes=number))
+    assert queries_of(ben, "customer", "contacts", bea.pk) == one <= 16
+    assert queries_of(ben, "customer-emails", "contacts", bea.pk) <= 12
+
+
+def test_a_colleagues_address_on_a_record_is_pointed_out(ann: User) -> None:
+    """sharing.md: an internal address never makes a correspondent."""
+    record = factories.customer(organization=ann.organization, addresses=["ceo@our.example"])
+    assert "Mail among colleagues is never shared" in page(ann, "customer", "contacts", record.pk)
+
+
+# --- Share Email ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "offered"), [("public", False), ("custom", True), ("private", False)])
+def test_share_email_is_offered_in_custom_only(bea: Customer, mode: str, offered: bool) -> None:
+    """R21, R22."""
+    owner = factories.user(organization=bea.organization)
+    factories.mailbox(owner=owner, mode=mode)
+    assert ('name="share"' in page(owner, "customer", "contacts", bea.pk)) == offered
+
+
+def test_ticking_shares_ones_own_mail_at_the_next_request_and_unticking_ends_it(bea: Customer, ben: User) -> None:
+    """R22."""
+    carl = factories.mailbox(owner=factories.user(organization=bea.organization), mode="custom")
+    factories.message(mailbox=carl, sender="bea@acme.example", subject="Only if ticked")
+    share = reverse("customer-share", args=["contacts", bea.pk])
+    assert "Only if ticked" not in page(ben, "customer", "contacts", bea.pk)
+    browser(carl.owner).post(share, {"share": "on"})
+    assert is_ticked(carl.owner, bea)
+    assert "checked" in page(carl.owner, "customer", "contacts", bea.pk).split('name="share"')[1].split(">")[0]
+    assert "Only if ticked" in page(ben, "customer", "contacts", bea.pk)
+    browser(carl.owner).post(share)
+    assert "Only if ticked" not in page(ben, "customer", "contacts", bea.pk)
+
+
+def test_nobody_can_tick_without_a_custom_mailbox_or_for_somebody_else(ann: User, ben: User, bea: Customer) -> None:
+    """R21, R22: the tick is always that of whoever is signed in."""
+    carl = factories.mailbox(owner=factories.user(organization=bea.organization), mode="custom")
+    share = reverse("customer-share", args=["contacts", bea.pk])
+    for user in (ann, ben):
+        answer = browser(user).post(share, {"share": "on", "owner": carl.owner_id, "user": carl.owner_id}, follow=True)
+        assert "none of your mailboxes" in answer.content.decode()
+    assert not SharedRecord.objects.exists()
+
+
+# --- others ---------------------------------------------------------------------------------------------------------
+
+PAGES = [
+    ("get", "customer"),
+    ("get", "customer-edit"),
+    ("post", "customer-edit"),
+    ("get", "customer-delete"),
+    ("post", "customer-delete"),
+    ("post", "customer-share"),
+    ("get", "customer-emails"),
+]
+
+
+@pytest.mark.parametrize(("method", "name"), PAGES)
+def test_another_organizations_record_does_not_exist(bea: Customer, method: str, name: str) -> None:
+    """R1."""
+    stranger = factories.mailbox(
+        owner=factories.user(organization=factories.organization(domain="theirs.example"), role=User.Role.ADMIN),
+        mode="custom",
+    )
+    answer = getattr(browser(stranger.owner), method)(
+        reverse(name, args=["contacts", bea.pk]), entered(last_name="Taken", share="on")
+    )
+    assert answer.status_code == 404
+    bea.refresh_from_db()
+    assert bea.last_name == "Stone"
+    assert not SharedRecord.objects.exists()
+
+
+@pytest.mark.parametrize(("method", "name"), PAGES)
+def test_a_contact_is_not_found_among_the_leads(ann: User, bea: Customer, method: str, name: str) -> None:
+    """Its one address is that of its kind."""
+    assert getattr(browser(ann), method)(reverse(name, args=["leads", bea.pk])).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["customer", "customer-edit", "customer-emails"])
+def test_a_number_that_no_record_has_is_not_found(ann: User, name: str) -> None:
+    """However large it is."""
+    for pk in (0, 10**9, 10**30):
+        page(ann, name, "contacts", pk, status=404)
