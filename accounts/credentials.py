@@ -80,8 +80,8 @@ class SecretField(models.TextField):
     """A column that holds a `Secret`; only its sealed form ever reaches the database or a dump."""
 
     if TYPE_CHECKING:
-        _pyi_private_set_type: Secret
-        _pyi_private_get_type: Secret
+        _pyi_private_set_type: Secret  # type: ignore[assignment]
+        _pyi_private_get_type: Secret  # type: ignore[assignment]
 
     def from_db_value(self, value: str | None, *_: Any) -> Secret:
         """Wrap the stored token without opening it: a lost key breaks the mailbox, not the list of mailboxes."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar, cast
 
-from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, TextField, Value
+from django.db.models import Exists, ExpressionWrapper, F, Model, OuterRef, Q, QuerySet, TextField, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Concat
 
 from accounts.addresses import domain_covers, domain_of
 from accounts.models import Mailbox, MailDomain, Organization, User
 
+M = TypeVar("M", bound=Model)
 
-def covering(domains: QuerySet[Any], domain: str) -> QuerySet[Any]:
+
+def covering(domains: QuerySet[M], domain: str) -> QuerySet[M]:
     """Those rows of `domains` whose column `domain` covers the domain in the outer query's column: equal or a parent."""
     covered = ExpressionWrapper(OuterRef(domain), output_field=TextField())
-    return domains.annotate(covered=covered).filter(
-        Q(domain=F("covered")) | Q(covered__endswith=Concat(Value("."), F("domain")))
-    )
+    equal_or_parent = Q(domain=F("covered")) | Q(covered__endswith=Concat(Value("."), F("domain")))
+    return cast("QuerySet[M]", domains.annotate(covered=covered).filter(equal_or_parent))
 
 
 def is_internal(organization: str, address: str, domain: str) -> Combinable:

@@ -19,10 +19,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import tests.environment  # noqa: F401  # must come before Django's settings are read
-
 # ruff: noqa: E402
 import django
+
+import tests.environment  # noqa: F401  # must come before Django's settings are read
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
 django.setup()
@@ -144,7 +144,9 @@ def main() -> None:
         ratios = "  ".join(
             f"{medians[other] / median:5.2f} x {other}" for other in medians if other not in {name, "crm_mail"}
         )
-        print(f"{name:9} {options.count / median:8.0f} messages/s {median:7.2f} s  {ratios if name == 'crm_mail' else ''}")
+        print(
+            f"{name:9} {options.count / median:8.0f} messages/s {median:7.2f} s  {ratios if name == 'crm_mail' else ''}"
+        )
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ if not ENCRYPTION_KEYS:
 
 #: Where people reach the portal: used in links that leave it, and what decides whether cookies need HTTPS.
 BASE_URL = env.str("CRM_MAIL_BASE_URL", f"http://{HOST}:{PORT}").rstrip("/")
+#: Lets a scraper that is not on this machine read /metrics, with `Authorization: Bearer …`.
+METRICS_TOKEN = env.str("CRM_MAIL_METRICS_TOKEN", "")
 HTTPS = BASE_URL.startswith("https://")
 ALLOWED_HOSTS = env.list("CRM_MAIL_ALLOWED_HOSTS", default=[BASE_URL.split("//")[1].split(":")[0], "localhost", HOST])
 
@@ -145,7 +147,7 @@ CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "filesystem://localhost//")
 if CELERY_BROKER_URL.startswith("filesystem:"):
     for folder in (DATA_DIR, DATA_DIR / "static", QUEUE_DIR, QUEUE_DIR / "messages", QUEUE_DIR / "control"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {
         "data_folder_in": str(QUEUE_DIR / "messages"),
         "data_folder_out": str(QUEUE_DIR / "messages"),
         "control_folder": str(QUEUE_DIR / "control"),
@@ -196,6 +198,9 @@ MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "CRM Mail"
 EMAIL_CONFIG = env.email_url("CRM_MAIL_EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+#: So many proxies stand before the portal; sign-in failures are counted by the address that the outermost one names.
+ALLAUTH_TRUSTED_PROXY_COUNT = env.int("CRM_MAIL_PROXIES", 0)
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 DEFAULT_FROM_EMAIL = env.str("CRM_MAIL_FROM_EMAIL", f"CRM Mail <no-reply@{ALLOWED_HOSTS[0]}>")
 
 # --- browser security -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import hashlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
@@ -46,7 +47,7 @@ _GRACE_SECONDS = 60.0
 Progress = Callable[[FetchRun], None]
 
 
-def poll(run: FetchRun, progress: Progress = lambda run: None) -> FetchRun:
+def poll(run: FetchRun, progress: Progress = lambda _run: None) -> FetchRun:
     """Poll the mailbox of a run that `scheduling.start` began, and end the run with its result.
 
     Whatever the server does, the result is a state of the mailbox and a sentence for its owner. `progress` is called
@@ -108,6 +109,7 @@ class _Poll:
         self.progress = progress
         self.deadline = time.monotonic() + settings.POLL_SECONDS
         self.listed: set[str] = set()
+        self.doubled: set[str] = set()
         self.batch: list[tuple[str, Arrival]] = []
         self.batch_bytes = 0
         self.batch_began = time.monotonic()
@@ -121,8 +123,11 @@ class _Poll:
             endpoint, timeout=settings.MAIL_SERVER_TIMEOUT, deadline=self.deadline + _GRACE_SECONDS, limits=limits
         ) as session:
             session.login(poll_username(mailbox), mailbox.incoming_password.reveal())
-            listing = _by_unique_uid(session.uidl())
+            uidl = session.uidl()
+            listing = _by_unique_uid(uidl)
             self.listed = set(listing)
+            uids, counts = dict(uidl), Counter(uid for _, uid in uidl)
+            self.doubled = {name for name, number in listing.items() if counts[uids[number]] > 1 or not uids[number]}
             known = set(mailbox.seen_uids.values_list("uid", flat=True))
             new = {uid: number for uid, number in listing.items() if uid not in known}
             if new and mailbox.last_fetched_at is None:
@@ -150,7 +155,12 @@ class _Poll:
             chosen: dict[str, int] = {}
         elif mailbox.import_since == Mailbox.ImportSince.DAYS:
             since = timezone.now() - timedelta(days=mailbox.import_days or 0)
-            chosen = {uid: number for uid, number in new.items() if _came_after(since, parse(session.headers(number)))}
+            uids = {number: uid for uid, number in new.items()}
+            chosen = {
+                uids[item.number]: item.number
+                for item in session.retrieve(list(new.values()), headers_only=True)
+                if item.raw is None or _came_after(since, parse(item.raw))
+            }
         else:
             return new
         SeenUid.objects.bulk_create(
@@ -167,10 +177,10 @@ class _Poll:
         refused = 0
         try:
             for item in session.retrieve(list(new.values())):
-                if item.raw is None:
+                if item.raw is None and not (item.error and item.error.kind == "too_big"):
                     refused += 1
                     continue
-                self._take(uids[item.number], item.raw, item.size, item.is_complete)
+                self._take(uids[item.number], item.raw or b"", item.size, item.is_complete)
                 if time.monotonic() > self.deadline or stopping.is_set():
                     return False
         finally:
@@ -242,9 +252,9 @@ class _Poll:
         return fresh
 
     def _doomed(self, listing: dict[str, int]) -> dict[str, int]:
-        """What is still on the server and may be deleted there now, by UID."""
+        """What is still on the server and may be deleted there now, by UID. A UID that stands for several is left alone."""
         uids = deletion.deletable(self.mailbox).values_list("uid", flat=True)
-        return {uid: listing[uid] for uid in uids if uid in listing}
+        return {uid: listing[uid] for uid in uids if uid in listing and uid not in self.doubled}
 
 
 def _came_after(since: datetime, parsed: ParsedMessage) -> bool:

@@ -37,7 +37,7 @@ class Retrieved:
     """The answer for one message of `Pop3Session.retrieve`.
 
     `raw` is the message; its headers alone when not `is_complete` (over the size limit); None when the server refused
-    it, which `error` tells. `size` is in bytes as received, or as announced for what was not fetched whole.
+    it, which `error` tells. `size` is in bytes; for what was not fetched whole, as the server says.
     """
 
     number: int
@@ -136,10 +136,9 @@ class Pop3Session:
     def stat(self) -> tuple[int, int]:
         """How many messages there are and how many bytes they have, as the server counts."""
         words = self._asked(b"STAT", "refused").words.split()
-        try:
-            return int(words[0]), int(words[1])
-        except (ValueError, IndexError):
+        if len(words) < 2 or not (words[0].isdecimal() and words[1].isdecimal()):
             self._wire.give_up("protocol")
+        return int(words[0]), int(words[1])
 
     def uidl(self) -> list[tuple[int, str]]:
         """All messages as (number, UID), in the server's order. What it leaves out, doubles or leaves empty shows.
@@ -170,10 +169,7 @@ class Pop3Session:
 
     def sizes(self) -> dict[int, int]:
         """What the server says about the size of each message, by number, in bytes."""
-        found = {}
-        for number, rest in self._listing(b"LIST", "refused"):
-            found[number] = _size(rest.partition(" ")[0])
-        return found
+        return {number: _size(rest.partition(" ")[0]) for number, rest in self._listing(b"LIST", "refused")}
 
     # --- fetching ---------------------------------------------------------------------------------
 
@@ -213,7 +209,6 @@ class Pop3Session:
                 return self.sizes()
             except CommandRefused:
                 return {}
-        self._settle()
         sizes = {}
         for batch in self._batches(numbers):
             self._wire.send(*(b"LIST %d" % number for number in batch))
@@ -227,20 +222,14 @@ class Pop3Session:
     def _ask_ahead(self, waiting: deque[int], sizes: dict[int, int], only_headers: bool) -> None:
         """Send a further window unless more than one is under way.
 
-        Commands are short: sending them never waits for answers to be read, so server and client
-        can't block each other.
+        Commands are short: sending them never waits for answers to be read, so server and client can't block.
         """
         limits = self._limits
-        if self.is_pipelining:
-            window = limits.window
-            enough = len(self._in_flight) > window or self._in_flight_bytes > limits.window_bytes // 2
-        else:
-            window = 1
-            enough = bool(self._in_flight)
-        if enough:
+        window = limits.window if self.is_pipelining else 0
+        if len(self._in_flight) > window or self._in_flight_bytes > limits.window_bytes // 2:
             return
         commands: list[bytes] = []
-        while waiting and len(commands) < window:
+        while waiting and len(commands) < max(window, 1):
             number = waiting[0]
             size = sizes.get(number, 0)
             headers_only = only_headers or size > limits.message
@@ -267,7 +256,7 @@ class Pop3Session:
         block = wire.block(limits.headers if asked.headers_only else limits.message, drained=limits.drained)
         self._answered()
         if block.is_complete and not asked.headers_only:
-            return Retrieved(asked.number, block.data, block.size)
+            return Retrieved(asked.number, block.data, len(block.data))
         headers = _headers_of(block.data)[: limits.headers]
         return Retrieved(asked.number, headers, max(asked.size, block.size), is_complete=False)
 
@@ -312,9 +301,9 @@ class Pop3Session:
 
     def _ask_capabilities(self) -> None:
         """RFC 2449 section 5; a server without CAPA is one without extensions."""
-        self.capabilities = {}
         if not self._ask(b"CAPA").ok:
             return
+        self.capabilities = {}
         for line in self._whole_block(self._limits.headers).split(b"\r\n"):
             name, _, arguments = line.decode("latin-1").strip().partition(" ")
             if name:
@@ -328,6 +317,7 @@ class Pop3Session:
         if not status.ok:
             raise CommandRefused("no_starttls", status.words)
         self._wire.encrypt(endpoint)
+        self.capabilities = {}
         self._ask_capabilities()
 
     # --- commands and answers ---------------------------------------------------------------------
@@ -400,5 +390,7 @@ def _size(digits: str) -> int:
 
 def _headers_of(raw: bytes) -> bytes:
     """A message up to the empty line after its headers, that line included."""
+    if raw.startswith(b"\r\n"):
+        return raw[:2]
     end = raw.find(b"\r\n\r\n")
     return raw if end < 0 else raw[: end + 4]

@@ -51,6 +51,7 @@ class Wire:
         self._broken = ""
         # The greeting answers the connection itself.
         self._unanswered = 1
+        self._is_ahead = False
 
     def close(self) -> None:
         """Close the connection without a word. Calling it again does nothing."""
@@ -72,7 +73,9 @@ class Wire:
 
     def send(self, *commands: bytes) -> None:
         """Send commands in one go."""
+        self._check()
         self._unanswered += len(commands)
+        self._is_ahead = self._unanswered > 1
         try:
             self._sock.settimeout(self._patience())
             self._sock.sendall(b"\r\n".join(commands) + b"\r\n")
@@ -81,6 +84,7 @@ class Wire:
 
     def line(self) -> bytes:
         """The next line, which answers the oldest command."""
+        self._check()
         try:
             while (line := self._buffer.next_line(self._limits.line)) is None:
                 self._receive()
@@ -113,7 +117,12 @@ class Wire:
         """Close the connection and raise why."""
         self.close()
         self._broken = self._broken or reason
-        raise SessionBroken(self._broken, while_pipelining=self._unanswered > 1) from cause
+        raise SessionBroken(self._broken, while_pipelining=self._is_ahead) from cause
+
+    def _check(self) -> None:
+        """What lies in the buffer of a connection that broke is not read any more."""
+        if self._broken:
+            self.give_up(self._broken)
 
     def _receive(self) -> None:
         try:

@@ -23,63 +23,63 @@ def parse_address_list(value: str, decode: Callable[[str], str]) -> Iterator[tup
     """
     words: list[str] = []
     angle: list[str] | None = None
-    for token in [*_without_comments(value), ","]:
-        if token == "<" and angle is None:
+    for lexeme in [*_without_comments(value), ","]:
+        if lexeme == "<" and angle is None:
             angle = []
-        elif token == ">" and angle is not None:
+        elif lexeme == ">" and angle is not None:
             yield from _mailbox(words, angle, decode)
             words, angle = [], None
-        elif token in {",", ";"} and not (angle and token == ","):
+        elif lexeme in {",", ";"} and not (angle and lexeme == ","):
             if angle is None:
                 yield from _mailbox([], words, decode)
             words, angle = [], None
-        elif token == ":" and angle is None and "@" not in words:
+        elif lexeme == ":" and angle is None and "@" not in words:
             words = []
-        elif token == ":" and angle is not None:
+        elif lexeme == ":" and angle is not None:
             # The obsolete route before the address: <@relay.example:user@host.example>.
             angle = []
         else:
-            (words if angle is None else angle).append(token)
+            (words if angle is None else angle).append(lexeme)
 
 
 def _mailbox(phrase: list[str], spec: list[str], decode: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     """The pair that a phrase and an addr-spec make, or nothing when the latter is none."""
-    tokens = [token for token in spec if not token.isspace()]
-    if tokens.count("@") != 1:
+    lexemes = [lexeme for lexeme in spec if not lexeme.isspace()]
+    if lexemes.count("@") != 1:
         return
     # Words beside each other without a dot or @ between them are no addr-spec: "bea@acme.example evil" is refused whole.
-    for left, right in zip(tokens, tokens[1:], strict=False):
+    for left, right in zip(lexemes, lexemes[1:], strict=False):
         if left not in "@." and right not in "@.":
             return
-    address = normalize_address("".join(_unquoted(token) for token in tokens))
+    address = normalize_address("".join(_unquoted(lexeme) for lexeme in lexemes))
     if address is not None:
         yield decode(_phrase(phrase)), address
 
 
-def _phrase(tokens: list[str]) -> str:
-    return " ".join("".join(_unquoted(t) if t[0] == '"' else t for t in tokens).split())
+def _phrase(lexemes: list[str]) -> str:
+    return " ".join("".join(_unquoted(t) if t[0] == '"' else t for t in lexemes).split())
 
 
-def _unquoted(token: str) -> str:
-    if token[:1] != '"':
-        return token
-    return _QUOTED_PAIR.sub(r"\1", token[1:].removesuffix('"'))
+def _unquoted(lexeme: str) -> str:
+    if lexeme[:1] != '"':
+        return lexeme
+    return _QUOTED_PAIR.sub(r"\1", lexeme[1:].removesuffix('"'))
 
 
 def _without_comments(value: str) -> Iterator[str]:
-    """The tokens of `value`; comments, which may be nested, count as a space. A backslash hides what follows it."""
+    """The lexemes of `value`; comments, which may be nested, count as a space. A backslash hides what follows it."""
     depth = 0
     hidden = False
     for match in _TOKEN.finditer(value):
-        token = match.group()
+        lexeme = match.group()
         if hidden:
             hidden = False
-        elif token == "\\":
+        elif lexeme == "\\":
             hidden = True
-        elif token == "(":
+        elif lexeme == "(":
             depth = min(depth + 1, _MAX_COMMENT_DEPTH)
-        elif token == ")":
+        elif lexeme == ")":
             depth = max(depth - 1, 0)
             yield " "
         elif not depth:
-            yield token
+            yield lexeme

@@ -93,9 +93,7 @@ def html_to_text(html: str) -> str:
             pieces.append(_SPACES.sub(" ", value.replace("\n", " ")))
         elif value == "br" or value in _BLOCKS:
             pieces.append("\n")
-    # Python refuses to read numbers of thousands of digits; no character has so many.
-    text = html_module.unescape(_LONG_NUMBER.sub("\ufffd", "".join(pieces)))
-    lines = (line.strip() for line in text.split("\n"))
+    lines = (line.strip() for line in _unescaped("".join(pieces)).split("\n"))
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
@@ -111,13 +109,13 @@ def tidy(html: str, tags: Collection[str], attributes: Mapping[str, Collection[s
     writer = _Tidy()
     for kind, value, rest in tokens(html):
         if kind == "text":
-            writer.pieces.append(value.replace("<", "&lt;").replace(">", "&gt;"))
+            writer.pieces.append(html_module.escape(_unescaped(value), quote=False))
         elif kind == "end":
             writer.end(value)
         elif value in tags:
             allowed = attributes.get(value, ())
             shared = attributes.get("*", ())
-            given = {}
+            given: dict[str, str] = {}
             for name, *values in _ATTRIBUTE.findall(rest):
                 name = name.lower()  # noqa: PLW2901
                 if (name in allowed or name in shared) and len("".join(values)) <= MAX_ATTRIBUTE_CHARS:
@@ -125,6 +123,11 @@ def tidy(html: str, tags: Collection[str], attributes: Mapping[str, Collection[s
             writer.start(value, given)
     writer.close_to(0)
     return "".join(writer.pieces)
+
+
+def _unescaped(text: str) -> str:
+    """`text` with its character references read; Python refuses numbers of thousands of digits, no character has so many."""
+    return html_module.unescape(_LONG_NUMBER.sub("\ufffd", text)) if "&" in text else text
 
 
 class _Tidy:
@@ -140,9 +143,7 @@ class _Tidy:
         """Open an element, closing first what cannot hold it; one that fits nowhere is left out, its content kept."""
         if not self._make_room(tag) or (tag == "a" and "href" not in attributes):
             return
-        written = "".join(
-            f' {name}="{value.translate({34: "&quot;", 60: "&lt;", 62: "&gt;"})}"' for name, value in attributes.items()
-        )
+        written = "".join(f' {name}="{html_module.escape(_unescaped(value))}"' for name, value in attributes.items())
         self.pieces.append(f"<{tag}{written}>")
         if tag in _VOID:
             return

@@ -12,7 +12,7 @@ from accounts.addresses import domain_of
 from accounts.internal import is_internal, own_addresses
 from accounts.models import Organization, User
 from customers.models import Customer, CustomerAddress
-from mail.models import Correspondence, Message, Participant
+from mail.models import Correspondence, Message, MessageQuerySet, Participant
 
 #: The headers in which a customer's address can make a correspondent; Bcc, Sender and Reply-To never do.
 MATCHED_ROLES = (Participant.Role.FROM, Participant.Role.TO, Participant.Role.CC)
@@ -103,7 +103,7 @@ def has_correspondent(**conditions: Any) -> Exists:
     return Exists(effective(Correspondence.objects.filter(message=OuterRef("pk"), **conditions)))
 
 
-def with_customer(messages: QuerySet[Message], customer: Customer) -> QuerySet[Message]:
+def with_customer(messages: MessageQuerySet, customer: Customer) -> MessageQuerySet:
     """Those of `messages` whose correspondent is `customer`: what the related list holds (interface.md)."""
     return messages.filter(has_correspondent(customer=customer))
 

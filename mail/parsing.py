@@ -1,34 +1,29 @@
 """Reading a message: bytes in, a frozen dataclass out. Pure, bounded, and never raising (R16).
 
-Only the headers that are needed are decoded, with the standard library's older, faster policy; every limit below is
-there because mail is written by strangers.
+Only the headers that are needed are decoded (`mail.mime` finds them); every limit below is there because mail is
+written by strangers.
 """
 
 from __future__ import annotations
 
 import binascii
-import email
+import codecs
 import hashlib
+import html as html_module
 import quopri
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
-from email.header import decode_header
-from email.message import Message
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import chardet
 
 from accounts.addresses import domain_of
+from mail import mime
 from mail.address_list import parse_address_list
 from mail.html_text import html_to_text
 
-MAX_DEPTH = 100
-MAX_PARTS = 1_000
-MAX_HEADERS = 2_000
-MAX_HEADER_CHARS = 64 * 1024
 MAX_DECODED_HEADER_CHARS = 4_000
 MAX_PARTICIPANTS = 2_000
 MAX_REFERENCES = 50
@@ -36,6 +31,7 @@ MAX_TEXT_CHARS = 1 << 20
 MAX_HTML_CHARS = 2 << 20
 MAX_SNIPPET_CHARS = 200
 MAX_NAME_CHARS = 200
+MAX_GUESSED_BYTES = 16 * 1024
 
 _ROLES = {
     "from": "from",
@@ -46,12 +42,26 @@ _ROLES = {
     "bcc": "bcc",
 }
 _MESSAGE_ID = re.compile(r"<([^<>\s]{1,998})>")
-_WORD = re.compile(r"=\?[^?\s]{1,60}\?[bBqQ]\?[^?]*\?=")
+_WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
 _SPACE = re.compile(r"\s+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _QUOTED_LINE = re.compile(r"^\s*>.*$", re.MULTILINE)
 _HIDDEN_HEADERS = frozenset({b"bcc", b"resent-bcc", b"delivered-to", b"x-original-to", b"envelope-to"})
-_CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}")
+_HEADER_LINE = re.compile(rb"[^\r\n]*(?:\r*\n|\r+|\Z)")
+#: What is written under these names is more than they stand for, as every mail program knows.
+_WIDER_CHARSETS = {
+    "ascii": "utf-8",
+    "big5": "big5hkscs",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "iso8859-1": "cp1252",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+}
+#: Python calls these text, yet they are none that mail is written in; some take time that grows with the square.
+_NO_CHARSETS = frozenset(
+    {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem", "utf-7"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +108,24 @@ class ParsedMessage:
 def parse(raw: bytes) -> ParsedMessage:
     """Read a message, as far as it can be read; what can't is said in `notes`. Never raises."""
     notes: list[str] = []
-    try:
-        message = email.message_from_bytes(raw)
-    except Exception:  # noqa: BLE001 - hostile structure (thousands of levels) must not stop a mailbox
-        message = email.message_from_bytes(_header_block(raw))
-        message.set_payload("")
-        notes.append("The structure of this message could not be read; only its headers are shown.")
-    headers = _Headers(message)
+    header, _ = mime.split_header(raw, 0, len(raw))
+    headers = mime.read_fields(raw[:header])
     participants = _participants(headers)
-    body = _Body(message, notes)
-    text = body.text or html_to_text(body.html)[:MAX_TEXT_CHARS]
+    if len(participants) >= MAX_PARTICIPANTS:
+        notes.append(f"This message names more than {MAX_PARTICIPANTS:,} addresses; the rest is in its original only.")
+    body = _Body(raw, notes)
+    text = body.text
     parsed = {
-        "message_id": headers.ids("message-id")[0] if headers.ids("message-id") else "",
-        "in_reply_to": headers.ids("in-reply-to")[0] if headers.ids("in-reply-to") else "",
-        "references": _shortened(headers.ids("references")),
-        "subject": headers.text("subject")[:998],
+        "message_id": (_ids(headers, "message-id") or [""])[0],
+        "in_reply_to": (_ids(headers, "in-reply-to") or [""])[0],
+        "references": _shortened(_ids(headers, "references")),
+        "subject": decode_words(headers.first("subject"))[:998],
         "date": _date(headers.first("date")),
         "received_date": _date(headers.first("received").rpartition(";")[2]),
     }
     sender = next((p.address for p in participants if p.role == "from"), "")
-    identity = (parsed["message_id"], sender, headers.first("date").strip(), parsed["subject"], _one_line(text))
+    parts = [(part.name, part.content_type, part.size) for part in body.attachments]
+    identity = (parsed["message_id"], sender, headers.first("date"), parsed["subject"], _one_line(text), *parts)
     return ParsedMessage(
         **parsed,  # type: ignore[arg-type]
         participants=participants,
@@ -136,9 +144,12 @@ def cut_part(raw: bytes, number: int) -> tuple[bytes, str]:
     Raises:
         LookupError: the message has no such part.
     """
-    for index, part in _walk(email.message_from_bytes(raw)):
-        if index == number:
-            return _decoded(part), _content_type(part)
+    try:
+        for part in mime.leaves(raw):
+            if part.number == number:
+                return part.decoded(), part.content_type
+    except mime.TooMuch:
+        pass
     raise LookupError(f"no part {number}")
 
 
@@ -152,174 +163,145 @@ def without_hidden_headers(raw: bytes) -> bytes:
         line = raw[position:end]
         if not line.strip(b"\r\n"):
             break
-        if line[:1] not in b" \t":
-            hidden = line.partition(b":")[0].strip().lower() in _HIDDEN_HEADERS
-        if not hidden:
-            kept.append(line)
+        for match in _HEADER_LINE.finditer(line):
+            piece = match.group()
+            # A bare CR ends a line for some mail programs: what hides behind one must not show there.
+            if piece[:1] not in b" \t":
+                hidden = piece.partition(b":")[0].strip().lower() in _HIDDEN_HEADERS
+            if not hidden:
+                kept.append(piece)
         position = end
     return b"".join(kept) + raw[position:]
 
 
-class _Headers:
-    """The header block, by lower-case name, unfolded and cut to size but not decoded."""
-
-    def __init__(self, message: Message) -> None:
-        self._values: dict[str, list[str]] = {}
-        for name, value in message._headers[:MAX_HEADERS]:  # type: ignore[attr-defined]  # raw_items() builds objects
-            self._values.setdefault(name.lower(), []).append(str(value)[:MAX_HEADER_CHARS])
-
-    def all(self, name: str) -> list[str]:
-        """Every value of a header, in order."""
-        return self._values.get(name, [])
-
-    def first(self, name: str) -> str:
-        """The first value of a header, or nothing."""
-        return self.all(name)[0] if self.all(name) else ""
-
-    def text(self, name: str) -> str:
-        """The first value, decoded, on one line."""
-        return decode_words(self.first(name))
-
-    def ids(self, name: str) -> list[str]:
-        """The message ids in a header; one that lacks its angle brackets counts where it stands alone."""
-        value = _clean(" ".join(self.all(name)))
-        found = _MESSAGE_ID.findall(value)
-        bare = value.strip()
-        return found or ([bare] if bare and not _SPACE.search(bare) and len(bare) <= 998 else [])
+def _ids(headers: mime.Fields, name: str) -> list[str]:
+    """The message ids in a header; one that lacks its angle brackets counts where it stands alone."""
+    value = _clean(" ".join(headers.all(name)[:MAX_REFERENCES]))
+    found = _MESSAGE_ID.findall(value)
+    bare = value.strip()
+    return found or ([bare] if bare and not _SPACE.search(bare) and len(bare) <= 998 else [])
 
 
 def decode_words(value: str) -> str:
     """A header's text with its encoded words decoded (RFC 2047), on one line and without control characters."""
-    value = value[:MAX_DECODED_HEADER_CHARS]
-    if _WORD.search(value):
-        try:
-            pieces = [
-                piece if isinstance(piece, str) else decode_text(piece, charset)
-                for piece, charset in decode_header(value)
-            ]
-        except (HeaderParseError, binascii.Error, ValueError):
-            pieces = [value]
+    value = _clean(value[:MAX_DECODED_HEADER_CHARS])
+    if "=?" in value:
+        pieces: list[str] = []
+        pending = b""
+        charset = ""
+        end = 0
+        for match in _WORD.finditer(value):
+            between = value[end : match.start()]
+            adjacent = end > 0 and not between.strip()
+            # A character may be cut in two by the end of a word; the halves belong together.
+            if pending and not (adjacent and charset == match[1].lower()):
+                pieces.append(decode_text(pending, charset))
+                pending = b""
+            if not adjacent:
+                pieces.append(between)
+            charset = match[1].lower()
+            pending += _word(match[2], match[3])
+            end = match.end()
+        pieces += [decode_text(pending, charset) if pending else "", value[end:]]
         value = "".join(pieces)
     return _one_line(_CONTROL.sub(" ", _clean(value)))
 
 
+def _word(encoding: str, text: str) -> bytes:
+    """The bytes of an encoded word (RFC 2047 section 4)."""
+    data = text.encode("utf-8", "replace")
+    if encoding in "qQ":
+        return quopri.decodestring(data, header=True)
+    try:
+        return binascii.a2b_base64(data + b"==")
+    except binascii.Error:
+        return data
+
+
+@lru_cache(maxsize=256)
+def _codec(charset: str) -> str:
+    """Python's name for a charset of mail, or nothing when it is none."""
+    if not re.fullmatch(r"[A-Za-z0-9_.:+-]{1,40}", charset):
+        return ""
+    try:
+        info = codecs.lookup(charset)
+    except (LookupError, ValueError):
+        return ""
+    if not info._is_text_encoding or info.name in _NO_CHARSETS:
+        return ""
+    return _WIDER_CHARSETS.get(info.name, info.name)
+
+
 def decode_text(data: bytes, charset: str | None) -> str:
     """Bytes as text: by the declared charset, else UTF-8, else what chardet is sure of, else windows-1252."""
-    for name in (charset, "utf-8"):
-        if name and name.lower() != "unknown-8bit":
+    for name in (_codec(charset or ""), "utf-8"):
+        if name:
             try:
                 return data.decode(name)
-            except (LookupError, UnicodeError, ValueError):
+            except ValueError:
                 continue
-    guess = chardet.detect(data[:100_000])
-    encoding = guess["encoding"] if (guess["confidence"] or 0) >= 0.8 else None
-    try:
-        return data.decode(encoding or "windows-1252", "replace")
-    except (LookupError, UnicodeError):
-        return data.decode("windows-1252", "replace")
+    guess = chardet.detect(data[:MAX_GUESSED_BYTES])
+    sure = (guess["confidence"] or 0) >= 0.8
+    return data.decode((_codec(guess["encoding"] or "") if sure else "") or "cp1252", "replace")
 
 
 class _Body:
-    """The readable text, the HTML and the attachments of a message."""
+    """The readable text, the HTML and the attachments of a message.
 
-    def __init__(self, message: Message, notes: list[str]) -> None:
-        self.text = ""
-        self.html = ""
+    Alternatives are one piece of the body; pieces beside each other follow each other, in the text and in the HTML, so
+    that the HTML which a mailing list hangs behind a text does not take its place.
+    """
+
+    def __init__(self, raw: bytes, notes: list[str]) -> None:
         self.attachments: list[AttachmentPart] = []
-        self._notes = notes
+        self._pieces: dict[int, dict[str, list[str]]] = {}
+        self._room = {"text/plain": MAX_TEXT_CHARS, "text/html": MAX_HTML_CHARS}
         try:
-            for number, part in _walk(message):
-                self._add(number, part)
-        except _TooMuch as excess:
+            for part in mime.leaves(raw):
+                self._add(part)
+        except mime.TooMuch as excess:
             notes.append(str(excess))
-        except Exception:  # noqa: BLE001 - a part that the standard library chokes on must not lose the message
-            notes.append("A part of this message could not be read.")
+        pieces = [(piece.get("text/plain", []), "".join(piece.get("text/html", []))) for piece in self._pieces.values()]
+        self.text = "\n".join("\n".join(texts) if texts else html_to_text(html) for texts, html in pieces)[
+            :MAX_TEXT_CHARS
+        ]
+        self.html = ""
+        if any(html for _, html in pieces):
+            self.html = "".join(html or _as_html("\n".join(texts)) for texts, html in pieces)[:MAX_HTML_CHARS]
 
-    def _add(self, number: int, part: Message) -> None:
-        kind = _content_type(part)
-        disposition = _disposition(part)
-        name = _file_name(part)
-        if kind in {"text/plain", "text/html"} and disposition != "attachment" and not name:
-            text = _clean(decode_text(_decoded(part), part.get_content_charset()))
-            if kind == "text/html":
-                self.html = (self.html + text)[:MAX_HTML_CHARS]
-            else:
-                self.text = (self.text + ("\n" if self.text else "") + text.replace("\r\n", "\n"))[:MAX_TEXT_CHARS]
+    def _add(self, part: mime.Part) -> None:
+        kind = part.content_type
+        disposition = part.fields.first("content-disposition")
+        attached = disposition.partition(";")[0].strip().lower() == "attachment"
+        name = _file_name(part, disposition)
+        if kind in {"text/plain", "text/html"} and not attached and not name:
+            if self._room[kind] > 0:
+                text = _clean(decode_text(part.decoded(), part.parameters.get("charset")))
+                text = text.replace("\r\n", "\n")[: self._room[kind]]
+                self._room[kind] -= len(text) + 1
+                self._pieces.setdefault(part.choice, {}).setdefault(kind, []).append(text)
             return
-        content_id = _clean(str(part.get("content-id", ""))).strip().strip("<>")[:255]
+        content_id = _clean(part.fields.first("content-id")).strip().strip("<>")[:255]
         self.attachments.append(
             AttachmentPart(
-                number=number,
-                name=name or _default_name(kind, number),
+                number=part.number,
+                name=name or _default_name(kind, part.number),
                 content_type=kind,
-                size=len(_decoded(part)),
+                size=len(part.decoded()),
                 content_id=content_id,
-                is_inline=bool(content_id) and disposition != "attachment" and kind.startswith("image/"),
+                is_inline=bool(content_id) and not attached and kind.startswith("image/"),
             )
         )
 
 
-class _TooMuch(Exception):
-    """The message has more levels or parts than anybody needs; `str()` is a sentence for people."""
+def _as_html(text: str) -> str:
+    return f'<div style="white-space: pre-wrap">{html_module.escape(text)}</div>'
 
 
-def _walk(message: Message) -> Iterator[tuple[int, Message]]:
-    """The leaves of a message with their number in a depth-first walk; an attached message is a leaf."""
-    stack = [(message, 0)]
-    number = -1
-    while stack:
-        part, depth = stack.pop()
-        number += 1
-        if number >= MAX_PARTS:
-            raise _TooMuch(f"This message has more than {MAX_PARTS:,} parts; the rest is in its original only.")
-        children = part.get_payload()
-        if part.is_multipart() and isinstance(children, list) and part.get_content_maintype() == "multipart":
-            if depth >= MAX_DEPTH:
-                raise _TooMuch("This message is nested too deeply; the rest is in its original only.")
-            stack.extend((child, depth + 1) for child in reversed(children) if isinstance(child, Message))
-        else:
-            yield number, part
-
-
-def _decoded(part: Message) -> bytes:
-    """The bytes of a leaf, whatever is wrong with its encoding."""
-    payload = part.get_payload()
-    if isinstance(payload, list):
-        return b"\r\n".join(child.as_bytes() for child in payload if isinstance(child, Message))
-    data = str(payload).encode("utf-8" if not str(payload).isascii() else "ascii", "surrogateescape")
-    encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
-    if encoding == "base64":
-        return _base64(data)
-    if encoding == "quoted-printable":
-        return quopri.decodestring(data)
-    return data
-
-
-def _base64(data: bytes) -> bytes:
-    """Base64 decoded as far as it goes: what is no digit is skipped, a broken end is left out."""
-    try:
-        return binascii.a2b_base64(data)
-    except binascii.Error:
-        digits = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
-        return binascii.a2b_base64(digits[: len(digits) // 4 * 4] or b"")
-
-
-def _content_type(part: Message) -> str:
-    kind = part.get_content_type().lower()
-    return kind if _CONTENT_TYPE.fullmatch(kind) else "application/octet-stream"
-
-
-def _disposition(part: Message) -> str:
-    return str(part.get("content-disposition", "")).partition(";")[0].strip().lower()
-
-
-def _file_name(part: Message) -> str:
+def _file_name(part: mime.Part, disposition: str) -> str:
     """The name that the sender gave a part, made safe to show and to save under: no path, no control characters."""
-    try:
-        given = part.get_filename() or ""
-    except (LookupError, ValueError, UnicodeError, TypeError):
-        given = ""
-    name = decode_words(given).replace("\\", "/").rpartition("/")[2].strip(" .")
+    given = mime.read_parameters(disposition).get("filename", "") if ";" in disposition else ""
+    name = decode_words(given or part.parameters.get("name", "")).replace("\\", "/").rpartition("/")[2].strip(" .")
     if len(name) > MAX_NAME_CHARS:
         stem, dot, suffix = name.rpartition(".")
         kept = dot + suffix if dot and len(suffix) <= 10 else ""
@@ -334,7 +316,7 @@ def _default_name(kind: str, number: int) -> str:
     return f"part-{number}.{suffix}"
 
 
-def _participants(headers: _Headers) -> tuple[ParsedParticipant, ...]:
+def _participants(headers: mime.Fields) -> tuple[ParsedParticipant, ...]:
     found: dict[tuple[str, str], ParsedParticipant] = {}
     for header, role in _ROLES.items():
         for value in headers.all(header):
@@ -368,7 +350,7 @@ def _snippet(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return _SPACE.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def _eight_bit(value: str) -> str:
@@ -386,9 +368,3 @@ def _clean(value: str) -> str:
         except UnicodeEncodeError:
             value = decode_text(value.encode("utf-8", "surrogateescape"), None)
     return value.replace("\0", "")
-
-
-def _header_block(raw: bytes) -> bytes:
-    """Everything before the first empty line."""
-    ends = [end for end in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if end >= 0]
-    return raw[: min(ends)] + b"\r\n\r\n" if ends else raw[:MAX_HEADER_CHARS]

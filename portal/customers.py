@@ -46,7 +46,7 @@ class KindConverter:
 register_converter(KindConverter, "customers")
 
 
-class CustomerForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for mypy alone
+class CustomerForm(forms.ModelForm):
     """A lead or contact with its addresses."""
 
     addresses = LinesField(

@@ -21,7 +21,6 @@ MODE_DESCRIPTIONS = {
     "tick Share Email.",
     "private": "For management and confidential conversations. Nobody else sees any of your mail.",
 }
-_SECURITY_HELP = "The port follows this choice when you leave it empty."
 _PLAIN_TEXT = (
     "Without encryption everybody on the way can read the password. Choose SSL/TLS or STARTTLS, or tick below that you "
     "accept this."
@@ -65,10 +64,10 @@ class MailboxForm(forms.Form):
     incoming_host = forms.CharField(
         label="Incoming server",
         max_length=253,
-        help_text="For example pop.gmail.com. If you are not sure, ask your administrator.",
+        help_text="For example pop.gmail.com. If you are not sure, ask your administrator. An empty port is the usual one.",
     )
     incoming_security = forms.ChoiceField(
-        label="Security", choices=Mailbox.Security.choices, initial=Mailbox.Security.SSL, help_text=_SECURITY_HELP
+        label="Security", choices=Mailbox.Security.choices, initial=Mailbox.Security.SSL
     )
     incoming_port = forms.IntegerField(
         label="Port",
@@ -105,7 +104,7 @@ class MailboxForm(forms.Form):
         help_text="With the same credentials it may stay empty: it is then guessed from the incoming server.",
     )
     outgoing_security = forms.ChoiceField(
-        label="Security", choices=Mailbox.Security.choices, initial=Mailbox.Security.SSL, help_text=_SECURITY_HELP
+        label="Security", choices=Mailbox.Security.choices, initial=Mailbox.Security.SSL
     )
     outgoing_port = forms.IntegerField(
         label="Port",
@@ -151,34 +150,29 @@ class MailboxForm(forms.Form):
         help_text="Empty: as often as your organisation does.",
     )
 
-    SECTIONS = (
-        ("Account", ("name", "email_address")),
+    #: Titles with their rows; the fields of a row stand beside each other.
+    SECTIONS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
+        ("Account", (("name", "email_address"),)),
         (
             "Incoming mail",
             (
-                "incoming_host",
-                "incoming_security",
-                "incoming_port",
-                "incoming_username",
-                "incoming_password",
-                "used_by_other_clients",
+                ("incoming_host", "incoming_security", "incoming_port"),
+                ("incoming_username", "incoming_password"),
+                ("used_by_other_clients",),
             ),
         ),
         (
             "Outgoing mail",
             (
-                "use_same_credentials",
-                "outgoing_host",
-                "outgoing_security",
-                "outgoing_port",
-                "outgoing_username",
-                "outgoing_password",
-                "allow_plain_text",
+                ("use_same_credentials",),
+                ("outgoing_host", "outgoing_security", "outgoing_port"),
+                ("outgoing_username", "outgoing_password"),
+                ("allow_plain_text",),
             ),
         ),
         (
             "Fetching",
-            ("delete_policy", "delete_after_days", "import_since", "import_days", "poll_interval_minutes"),
+            (("delete_policy",), ("delete_after_days",), ("import_since", "import_days"), ("poll_interval_minutes",)),
         ),
     )
     #: Which fields are only of use with a value of another one, for the script; the server judges in any case.
@@ -201,10 +195,11 @@ class MailboxForm(forms.Form):
                 self.fields[name].required = False
                 self.fields[name].help_text = "Leave empty to keep the saved one."
 
-    def sections(self) -> list[tuple[str, list[tuple[forms.BoundField, str]]]]:
-        """Titles with their fields, each with the condition under which it is shown."""
+    def sections(self) -> list[tuple[str, list[list[tuple[forms.BoundField, str]]]]]:
+        """Titles with their rows of fields, each field with the condition under which it is shown."""
         return [
-            (title, [(self[name], self.SHOWN_WHEN.get(name, "")) for name in names]) for title, names in self.SECTIONS
+            (title, [[(self[name], self.SHOWN_WHEN.get(name, "")) for name in row] for row in rows])
+            for title, rows in self.SECTIONS
         ]
 
     def clean(self) -> dict[str, Any]:
@@ -220,11 +215,14 @@ class MailboxForm(forms.Form):
                 self.add_error(f"{side}_security", _PLAIN_TEXT)
         if given.get("used_by_other_clients") and not is_gmail(given.get("incoming_host", "")):
             self.add_error("used_by_other_clients", "Only Gmail has this. Untick it for other servers.")
-        if not self.errors:
-            try:
-                self.settings = complete(given, self.mailbox)
-            except ValidationError as error:
-                add_errors(self, error.message_dict)
+        try:
+            self.settings = complete(given, self.mailbox)
+        except ValidationError as error:
+            # What is wrong already, or follows from it, needs no second complaint.
+            known = set(self.errors)
+            if "incoming_host" in known and given["use_same_credentials"]:
+                known.add("outgoing_host")
+            add_errors(self, {name: said for name, said in error.message_dict.items() if name not in known})
         return self.cleaned_data
 
     def _leaves_port_to_security(self, given: dict[str, Any], side: str) -> bool:

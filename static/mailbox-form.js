@@ -18,7 +18,7 @@ The form of a POP3 account; the server decides in any case.
   const GMAIL = ["pop.gmail.com", "pop.googlemail.com"];
   const field = (name) => form.elements[name];
   const show = (name, shown) => {
-    field(name).closest(".field").hidden = !shown;
+    field(name).closest(".field").parentElement.hidden = !shown;
     field(name).disabled = !shown;
   };
 

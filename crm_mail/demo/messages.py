@@ -60,7 +60,9 @@ def sample_mail(now: datetime) -> dict[str, list[bytes]]:
         dated[receiver].append((date, _bytes(message)))
     dated[PAULA].append((now - timedelta(days=1), _broken(now - timedelta(days=1))))
     dated[CARLOS].append((now - timedelta(days=1), _forwarded(now - timedelta(days=1))))
-    return {member: [raw for _, raw in sorted(entries, key=lambda entry: entry[0])] for member, entries in dated.items()}
+    return {
+        member: [raw for _, raw in sorted(entries, key=lambda entry: entry[0])] for member, entries in dated.items()
+    }
 
 
 def later_mail(now: datetime) -> list[tuple[str, bytes]]:

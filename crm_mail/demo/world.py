@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from accounts.models import Organization, User
+from django.db import transaction
+
+from accounts.mailboxes import NotPossible, change_mailbox
+from accounts.models import Mailbox, Organization, User
 from accounts.organizations import set_up_organization
 from crm_mail.demo.conversations import CARLOS, PAULA, PRIYA
 from customers.changes import create_customer
@@ -12,6 +15,7 @@ from customers.models import Customer
 from mail.accounts import open_mail_account
 from sharing.policies import connect_mailbox, tick
 
+ORGANIZATION = "Northwind Instruments"
 DOMAIN = "northwind.example"
 ADMIN = f"alex@{DOMAIN}"
 PASSWORD = "let me look around"  # noqa: S105 - printed for whoever tries the demonstration
@@ -59,12 +63,29 @@ CUSTOMERS = (
 TICKED = ("bea.stone@acme.example", "erik.lund@nordic-pulp.example")
 
 
-def build(*, pop3_port: int, smtp_port: int) -> None:
-    """Create everybody and everything, with mailboxes on the local servers; nothing if it is there already."""
-    if Organization.objects.exists():
-        return
+def build(*, pop3_port: int, smtp_port: int) -> Organization:
+    """Create everybody and everything, with mailboxes on the local servers, whose ports are all that a later run changes.
+
+    Raises:
+        NotPossible: somebody's real installation is here.
+    """
+    there = Organization.objects.first()
+    if there is None:
+        return _create(pop3_port, smtp_port)
+    if there.name != ORGANIZATION or not there.mail_domains.filter(domain=DOMAIN).exists():
+        raise NotPossible(
+            f"This data folder holds {there.name}, which is no demonstration. Leave CRM_MAIL_DATA_DIR unset, or name "
+            "an empty folder."
+        )
+    for mailbox in Mailbox.objects.for_organization(there).filter(email_address__in=[email for email, *_ in MEMBERS]):
+        change_mailbox(mailbox, incoming_port=pop3_port, outgoing_port=smtp_port)
+    return there
+
+
+@transaction.atomic
+def _create(pop3_port: int, smtp_port: int) -> Organization:
     admin = set_up_organization(
-        name="Northwind Instruments",
+        name=ORGANIZATION,
         domains=[DOMAIN],
         time_zone="Europe/Berlin",
         admin_email=ADMIN,
@@ -113,3 +134,4 @@ def build(*, pop3_port: int, smtp_port: int) -> None:
         )
     for address in TICKED:
         tick(members[CARLOS], customers[address])
+    return organization

@@ -81,7 +81,7 @@ def test_the_command_sets_up_and_run_again_adds_another(monkeypatch: pytest.Monk
             stdout=io.StringIO(),
         )
     assert Organization.objects.count() == 2
-    with pytest.raises(CommandError, match="--domain: gmail.com"):
+    with pytest.raises(CommandError, match=r"--domain: gmail\.com"):
         call_command(
             "setup_organization",
             name="X",

@@ -171,6 +171,14 @@ def test_headers_of_many_messages_are_fetched_in_windows() -> None:
         assert session.headers(4) == b"Subject: 4\r\n\r\n"
 
 
+@pytest.mark.parametrize(
+    ("raw", "headers"), [(b"", b""), (b"\r\nbody\r\n\r\nmore\r\n", b"\r\n"), (b"A: b\r\n", b"A: b\r\n")]
+)
+def test_headers_of_a_message_that_has_none(raw: bytes, headers: bytes) -> None:
+    with ScriptedPop3Server(mailbox(raw)) as server, signed_in(server) as session:
+        assert session.headers(1) == headers
+
+
 def test_what_is_marked_is_deleted_by_quit_alone() -> None:
     with ScriptedPop3Server(mailbox(b"a\r\n", b"b\r\n")) as server:
         with signed_in(server) as session:

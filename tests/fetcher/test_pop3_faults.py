@@ -104,8 +104,9 @@ def test_a_message_that_is_cut_at_any_byte_is_not_taken_for_a_message(cut: int, 
             got.extend(session.retrieve(range(1, 11)))
         assert caught.value.kind == "network"
         assert caught.value.while_pipelining
-        with pytest.raises(SessionBroken):
+        with pytest.raises(SessionBroken) as again:
             session.quit()
+        assert again.value.kind == "network"
     taken = [item.raw for item in got]
     # A reset may overtake what was sent before it.
     assert taken == MESSAGES[: len(taken)]
@@ -133,6 +134,15 @@ def test_sizes_that_lie_change_nothing(told: bytes) -> None:
         signed_in(server, limits=Limits(window_bytes=500)) as session,
     ):
         assert raws(session, 10) == MESSAGES
+
+
+@pytest.mark.parametrize("told", [b"+OK", b"+OK 3", b"+OK many 5", b"+OK -1 5"])
+def test_a_stat_that_says_nothing_is_none(told: bytes) -> None:
+    faults = [Fault("STAT", Say(told + b"\r\n"))]
+    with ScriptedPop3Server(mailbox(), faults=faults) as server, signed_in(server) as session:
+        with pytest.raises(SessionBroken) as caught:
+            session.stat()
+        assert caught.value.kind == "protocol"
 
 
 def test_listing_sizes_may_be_refused() -> None:
@@ -203,6 +213,16 @@ def test_pipelining_that_loses_commands_is_told_and_works_without() -> None:
     server = ScriptedPop3Server(mailbox(*MESSAGES), drops_pipelined=True)
     with server, signed_in(server, pipelining=False) as session:
         assert raws(session, 10) == MESSAGES
+
+
+def test_nothing_of_a_broken_session_is_read_later() -> None:
+    lines = b"+OK\r\n" * 20
+    faults = [Fault("RETR", Say(b"nonsense\r\n" + lines), argument="1")]
+    with ScriptedPop3Server(mailbox(*MESSAGES), faults=faults) as server, signed_in(server) as session:
+        for ask in (lambda: list(session.retrieve([1, 2])), session.stat, session.quit, lambda: session.delete([1])):
+            with pytest.raises(SessionBroken) as caught:
+                ask()
+            assert caught.value.kind == "protocol"
 
 
 def test_one_byte_now_and_then_ends_with_the_deadline() -> None:

@@ -284,6 +284,31 @@ def test_each_other_mistake_is_shown_beside_its_field(ann: User, changes: dict[s
     assert field in errors(ann, **changes)
 
 
+def test_all_mistakes_are_shown_at_once(ann: User) -> None:
+    """Nobody is sent through a form one mistake at a time."""
+    found = errors(
+        ann,
+        name="",
+        email_address="nonsense",
+        incoming_port="0",
+        incoming_security="none",
+        use_same_credentials=None,
+        delete_policy="after_days",
+        sharing_mode=None,
+    )
+    assert set(found) == {
+        "name",
+        "email_address",
+        "incoming_port",
+        "incoming_security",
+        "outgoing_host",
+        "outgoing_username",
+        "outgoing_password",
+        "delete_after_days",
+        "sharing_mode",
+    }
+
+
 def test_a_second_mailbox_for_the_same_address_is_refused_beside_the_address(ann: User) -> None:
     """R5."""
     add(ann)

@@ -214,13 +214,16 @@ def test_a_message_takes_a_bounded_number_of_queries(ann: Mailbox, ben: User, be
 HOSTILE = """
 <script>alert(1)</script><img src=x onerror=alert(1)><svg onload=alert(1)><svg><script>alert(2)</script></svg>
 <math><mtext><table><mglyph><style><img src=x onerror=alert(3)></style></mglyph></table></mtext></math>
-<a href="javascript:alert(4)">a</a><a href=" java&#10;script:alert(5)">b</a><a href="data:text/html,<script>x</script>">c</a>
-<iframe src="https://evil.example/f"></iframe><object data="https://evil.example/o"></object><embed src=//evil.example/e>
+<a href="javascript:alert(4)">a</a><a href=" java&#10;script:alert(5)">b</a>
+<a href="data:text/html,<script>x</script>">c</a>
+<iframe src="https://evil.example/f"></iframe><object data="https://evil.example/o"></object>
+<embed src=//evil.example/e>
 <form action="https://evil.example/form"><input name=q><button>go</button></form><base href="https://evil.example/">
 <meta http-equiv="refresh" content="0;url=https://evil.example/m"><link rel=stylesheet href="https://evil.example/l.css">
 <style>@import "https://evil.example/s.css"; body{background:url(https://evil.example/b)}</style>
 <div style="position:fixed;top:0;left:0;background-image:url(https://evil.example/u)" onclick="alert(6)">overlay</div>
-<img src="https://evil.example/track.gif"><img srcset="https://evil.example/set.gif 2x"><video poster="//evil.example/p"></video>
+<img src="https://evil.example/track.gif"><img srcset="https://evil.example/set.gif 2x">
+<video poster="//evil.example/p"></video>
 <!-- <img src=x onerror=alert(7)> --><![CDATA[<script>alert(8)</script>]]><p>Harmless words</p>
 """
 
