@@ -8,7 +8,7 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 STAMPS := $(VENV)/.stamps
 SOURCES := accounts api bench crm_mail customers fetcher mail portal sharing tests manage.py
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2
 # A bare `pip` on the machine may be configured for another Python; this one always belongs to the venv.
 PIP_INSTALL := $(PYTHON) -m pip install --disable-pip-version-check --no-input --quiet --require-hashes
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \

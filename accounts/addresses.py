@@ -64,7 +64,7 @@ def normalize_address(text: str) -> str | None:
     if len(text) > ADDRESS_LIMIT:
         return None
     local, at, domain = text.rpartition("@")
-    normalized = normalize_domain(domain) if at and not domain.startswith("@") else None
+    normalized = normalize_domain(domain) if at else None
     if (
         not local
         or normalized is None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from accounts.addresses import normalize_address
 
@@ -48,7 +49,7 @@ def _mailbox(phrase: list[str], spec: list[str], decode: Callable[[str], str]) -
     if lexemes.count("@") != 1:
         return
     # Words beside each other without a dot or @ between them are no addr-spec: "bea@acme.example evil" is refused whole.
-    for left, right in zip(lexemes, lexemes[1:], strict=False):
+    for left, right in pairwise(lexemes):
         if left not in "@." and right not in "@.":
             return
     address = normalize_address("".join(_unquoted(lexeme) for lexeme in lexemes))

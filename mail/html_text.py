@@ -39,6 +39,7 @@ _SKIPPED = frozenset(
 _MARKUP = re.compile(r"<(?:(/?)([a-zA-Z][^\s/>]*+)|(!--)|[!?/])")
 _TAG_REST = re.compile(r"""(?:[^>"'=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+|["'])*+(?:>|\Z)""")
 _ATTRIBUTE = re.compile(r"""([^\s/>="'<]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"']++)))?+""")
+_LINK = re.compile(r"\s*(?:https?://|mailto:|tel:)", re.IGNORECASE)
 _LONG_NUMBER = re.compile(r"&#[xX]?[0-9a-fA-F]{9,};?")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _SPACES = re.compile(r"[ \t\r\f\v\u00a0]+")
@@ -90,10 +91,11 @@ def html_to_text(html: str) -> str:
     pieces = []
     for kind, value, _ in tokens(html):
         if kind == "text":
-            pieces.append(_SPACES.sub(" ", value.replace("\n", " ")))
+            pieces.append(value.replace("\n", " "))
         elif value == "br" or value in _BLOCKS:
             pieces.append("\n")
-    lines = (line.strip() for line in _unescaped("".join(pieces)).split("\n"))
+    text = _SPACES.sub(" ", _unescaped("".join(pieces)))
+    lines = (line.strip() for line in text.split("\n"))
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
@@ -141,7 +143,7 @@ class _Tidy:
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         """Open an element, closing first what cannot hold it; one that fits nowhere is left out, its content kept."""
-        if not self._make_room(tag) or (tag == "a" and "href" not in attributes):
+        if (tag == "a" and not _LINK.match(_unescaped(attributes.get("href", "")))) or not self._make_room(tag):
             return
         written = "".join(f' {name}="{html_module.escape(_unescaped(value))}"' for name, value in attributes.items())
         self.pieces.append(f"<{tag}{written}>")

@@ -127,6 +127,12 @@ def split_header(raw: bytes, start: int, end: int) -> tuple[int, int]:
     return place, place
 
 
+def split_block(raw: bytes) -> tuple[int, int]:
+    """Where the first empty line begins and ends; whatever stands before it, fields or not."""
+    blank = _BLOCK_END.search(raw)
+    return blank.span() if blank else (len(raw), len(raw))
+
+
 def read_fields(block: bytes) -> Fields:
     """The fields of a header block; lines that are none are passed over."""
     fields = Fields()
@@ -170,7 +176,8 @@ def _extended(sections: list[tuple[int, bool, str]]) -> str:
     for index, (_, encoded, text) in enumerate(sections):
         if encoded and index == 0 and text.count("'") >= 2:
             charset, _, text = text.split("'", 2)  # noqa: PLW2901
-        data += unquote_to_bytes(text) if encoded else text.encode("utf-8", "surrogateescape")
+        written = text.encode("utf-8", "surrogateescape")
+        data += unquote_to_bytes(written) if encoded else written
     try:
         return data.decode(charset or "utf-8", "surrogateescape" if charset.lower() == "utf-8" else "replace")
     except (LookupError, ValueError):

@@ -10,6 +10,7 @@ import binascii
 import codecs
 import hashlib
 import html as html_module
+import logging
 import quopri
 import re
 from dataclasses import dataclass
@@ -24,8 +25,11 @@ from mail import mime
 from mail.address_list import parse_address_list
 from mail.html_text import html_to_text
 
+logger = logging.getLogger(__name__)
+
 MAX_DECODED_HEADER_CHARS = 4_000
 MAX_PARTICIPANTS = 2_000
+MAX_ADDRESS_CHARS = 256 * 1024
 MAX_REFERENCES = 50
 MAX_TEXT_CHARS = 1 << 20
 MAX_HTML_CHARS = 2 << 20
@@ -43,11 +47,16 @@ _ROLES = {
 }
 _MESSAGE_ID = re.compile(r"<([^<>\s]{1,998})>")
 _WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
+_SURROGATE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
 _SPACE = re.compile(r"\s+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _QUOTED_LINE = re.compile(r"^\s*>.*$", re.MULTILINE)
-_HIDDEN_HEADERS = frozenset({b"bcc", b"resent-bcc", b"delivered-to", b"x-original-to", b"envelope-to"})
-_HEADER_LINE = re.compile(rb"[^\r\n]*(?:\r*\n|\r+|\Z)")
+#: A bare CR ends a line for some mail programs: what hides behind one must not show there.
+_HIDDEN_FIELD = re.compile(
+    rb"(?:\A|(?<=[\r\n]))(?:bcc|resent-bcc|delivered-to|x-original-to|envelope-to)[ \t]*+:[^\r\n]*+"
+    rb"(?:(?:\r*\n|\r)[ \t][^\r\n]*+)*+(?:\r*\n|\r|\Z)",
+    re.IGNORECASE,
+)
 #: What is written under these names is more than they stand for, as every mail program knows.
 _WIDER_CHARSETS = {
     "ascii": "utf-8",
@@ -107,12 +116,24 @@ class ParsedMessage:
 
 def parse(raw: bytes) -> ParsedMessage:
     """Read a message, as far as it can be read; what can't is said in `notes`. Never raises."""
+    try:
+        return _parse(raw)
+    except Exception:
+        # One message that nobody foresaw must not keep a whole mailbox from being fetched (R16).
+        logger.exception("A message of %d bytes could not be read", len(raw))
+        return ParsedMessage(
+            notes=("This message could not be read; only its original can be shown.",),
+            fingerprint=hashlib.sha256(raw).hexdigest(),
+        )
+
+
+def _parse(raw: bytes) -> ParsedMessage:
     notes: list[str] = []
     header, _ = mime.split_header(raw, 0, len(raw))
     headers = mime.read_fields(raw[:header])
-    participants = _participants(headers)
-    if len(participants) >= MAX_PARTICIPANTS:
-        notes.append(f"This message names more than {MAX_PARTICIPANTS:,} addresses; the rest is in its original only.")
+    participants, more = _participants(headers)
+    if more:
+        notes.append("This message names more addresses than can be listed; the rest is in its original only.")
     body = _Body(raw, notes)
     text = body.text
     parsed = {
@@ -155,23 +176,8 @@ def cut_part(raw: bytes, number: int) -> tuple[bytes, str]:
 
 def without_hidden_headers(raw: bytes) -> bytes:
     """`raw` less Bcc, Resent-Bcc, Delivered-To, X-Original-To and Envelope-To; every other byte unchanged (sharing.md)."""
-    kept: list[bytes] = []
-    position = 0
-    hidden = False
-    while position < len(raw):
-        end = raw.find(b"\n", position) + 1 or len(raw)
-        line = raw[position:end]
-        if not line.strip(b"\r\n"):
-            break
-        for match in _HEADER_LINE.finditer(line):
-            piece = match.group()
-            # A bare CR ends a line for some mail programs: what hides behind one must not show there.
-            if piece[:1] not in b" \t":
-                hidden = piece.partition(b":")[0].strip().lower() in _HIDDEN_HEADERS
-            if not hidden:
-                kept.append(piece)
-        position = end
-    return b"".join(kept) + raw[position:]
+    end, _ = mime.split_block(raw)
+    return _HIDDEN_FIELD.sub(b"", raw[:end]) + raw[end:]
 
 
 def _ids(headers: mime.Fields, name: str) -> list[str]:
@@ -316,16 +322,21 @@ def _default_name(kind: str, number: int) -> str:
     return f"part-{number}.{suffix}"
 
 
-def _participants(headers: mime.Fields) -> tuple[ParsedParticipant, ...]:
+def _participants(headers: mime.Fields) -> tuple[tuple[ParsedParticipant, ...], bool]:
+    """Every address in order, once a role; and whether there are more than anybody reads."""
     found: dict[tuple[str, str], ParsedParticipant] = {}
+    room = MAX_ADDRESS_CHARS
     for header, role in _ROLES.items():
         for value in headers.all(header):
-            for name, address in parse_address_list(_eight_bit(value), decode_words):
-                if len(found) >= MAX_PARTICIPANTS:
-                    return tuple(found.values())
+            room -= len(value)
+            if room < 0:
+                return tuple(found.values()), True
+            for name, address in parse_address_list(_clean(value), decode_words):
                 key = (role, address)
+                if key not in found and len(found) >= MAX_PARTICIPANTS:
+                    return tuple(found.values()), True
                 found.setdefault(key, ParsedParticipant(role, name[:320], address, domain_of(address)))
-    return tuple(found.values())
+    return tuple(found.values()), False
 
 
 def _shortened(references: list[str]) -> tuple[str, ...]:
@@ -353,18 +364,12 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _eight_bit(value: str) -> str:
-    """A raw header value whose undeclared 8-bit bytes are read as text."""
-    if value.isascii():
-        return value
-    return decode_text(value.encode("utf-8", "surrogateescape"), None)
-
-
 def _clean(value: str) -> str:
     """`value` without surrogates (8-bit bytes in headers become text) and without NUL."""
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            value = decode_text(value.encode("utf-8", "surrogateescape"), None)
+            # Bytes of a header are surrogates up to here; any other surrogate is none of them.
+            value = decode_text(_SURROGATE.sub("\ufffd", value).encode("utf-8", "surrogateescape"), None)
     return value.replace("\0", "")

@@ -45,6 +45,8 @@ _STYLE = frozenset(
 )
 _HREF = re.compile(r"https?://|mailto:|tel:", re.IGNORECASE)
 _LINK = re.compile(r"https?://\w[^\s<>\"'`]{0,2000}")
+#: Functions that load or compute, and escapes that could hide one.
+_LOADING_STYLE = re.compile(r"(?:url|expression|image|image-set|element|attr|var|src)\s*\(|[\\@]|/\*", re.IGNORECASE)
 _CONTENT_ID = re.compile(r"cid:(.{1,255})", re.IGNORECASE)
 
 
@@ -91,6 +93,8 @@ def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_image
     def attribute(tag: str, name: str, value: str) -> str | None:
         if (tag, name) == ("img", "src"):
             return image(value)
+        if name == "style":
+            return ";".join(rule for rule in value.split(";") if not _LOADING_STYLE.search(rule))
         if name == "href" and not _HREF.match(value.strip()):
             return None
         return value

@@ -22,7 +22,7 @@ from portal.mailbox_forms import MailAccountForm, MailboxForm, SharingForm
 from portal.requests import member
 from sharing.policies import connect_mailbox, policy_of, set_policy
 
-RUNS_SHOWN = 20
+RUNS_SHOWN = 50
 
 
 @login_required
@@ -102,7 +102,6 @@ def mailbox(request: HttpRequest, pk: int) -> HttpResponse:
     chosen = _own_mailbox(request, pk)
     context = _progress(chosen) | {
         "policy": policy_of(chosen),
-        "message_count": chosen.messages.count(),
         "active": Mailbox.objects.owned_by(member(request)).filter(is_active=True).first(),
     }
     return render(request, "settings/mailbox.html", context)
@@ -197,7 +196,8 @@ def _own_mailbox(request: HttpRequest, pk: int) -> Mailbox:
 
 def _progress(chosen: Mailbox) -> dict[str, object]:
     runs = list(FetchRun.objects.filter(mailbox=chosen)[:RUNS_SHOWN])
-    return {"mailbox": chosen, "runs": runs, "going": runs[0] if runs and runs[0].is_open else None}
+    going = runs[0] if runs and runs[0].is_open else None
+    return {"mailbox": chosen, "runs": runs, "going": going, "message_count": chosen.messages.count()}
 
 
 urlpatterns = [

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import urlsplit
 
 from django.db import connection
 
@@ -22,9 +22,7 @@ def environment(**more: str) -> dict[str, str]:
     if connection.vendor == "sqlite":
         url = f"sqlite:///{database['NAME']}"
     else:
-        host = quote(str(database["HOST"]), safe="")
-        credentials = f"{database['USER']}:{quote(database['PASSWORD'])}@" if database["USER"] else ""
-        url = f"postgres://{credentials}{host}:{database['PORT']}/{database['NAME']}"
+        url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database['NAME']}").geturl()
     return os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "crm_mail.settings"} | more
 
 

@@ -33,8 +33,10 @@ TALKS = (
         "bea.stone@acme.example",
         "Quote for 40 pressure sensors",
         (
-            "Hello Paula,\n\nwe need 40 of your PS-200 sensors for the new line in Leeds. Could you send a quote with "
-            "delivery in six weeks?\n\nBest regards\nBea",
+            (
+                "Hello Paula,\n\nwe need 40 of your PS-200 sensors for the new line in Leeds. Could you send a quote with "
+                "delivery in six weeks?\n\nBest regards\nBea"
+            ),
             "Hello Bea,\n\nthank you. The quote is attached: 40 pieces at 182.00 each, delivery in five weeks.\n\nPaula",
             "That is a little above our budget. Is there room if we take 60?",
             "For 60 I can offer 171.00 each. The quote holds until the end of the month.",
@@ -48,8 +50,10 @@ TALKS = (
         "jonas.weber@metallbau-weber.example",
         "Anfrage: Durchflussmesser für Kühlkreislauf",
         (
-            "Guten Tag Frau Paula,\n\nwir suchen Durchflussmesser für einen Kühlkreislauf, 8 bis 40 Liter je Minute, "
-            "mit Prüfzeugnis. Können Sie uns beraten?\n\nMit freundlichen Grüßen\nJonas Weber",
+            (
+                "Guten Tag Frau Paula,\n\nwir suchen Durchflussmesser für einen Kühlkreislauf, 8 bis 40 Liter je Minute, "
+                "mit Prüfzeugnis. Können Sie uns beraten?\n\nMit freundlichen Grüßen\nJonas Weber"
+            ),
             "Guten Tag Herr Weber,\n\ngern. Passen würde der DF-40, das Prüfzeugnis gehört dazu. Das Datenblatt hängt an.",
             "Vielen Dank! Wie lange wäre die Lieferzeit für zwölf Stück?",
             "Drei Wochen ab Bestellung. Größere Mengen können wir in Teillieferungen schicken.",
@@ -63,8 +67,10 @@ TALKS = (
         "claire.dubois@laiterie-dubois.example",
         "Étalonnage des sondes de température",
         (
-            "Bonjour,\n\nnos sondes doivent être étalonnées avant l'été. Pouvez-vous nous proposer une date à "
-            "Besançon ?\n\nCordialement\nClaire Dubois",
+            (
+                "Bonjour,\n\nnos sondes doivent être étalonnées avant l'été. Pouvez-vous nous proposer une date à "
+                "Besançon ?\n\nCordialement\nClaire Dubois"
+            ),
             "Bonjour Madame Dubois,\n\nnotre technicien peut venir le mardi 14. L'intervention dure une demi-journée.",
             "Parfait, c'est noté. Voici la liste des sondes.",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from collections.abc import Callable
 
@@ -76,3 +77,10 @@ def fetch(address: str) -> None:
         log.info("%s is not fetched: %s", address, reason)
     finally:
         connections.close_all()
+
+
+def free_port() -> int:
+    """A port that was free a moment ago: aiosmtpd must be told one before it listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

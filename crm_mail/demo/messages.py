@@ -50,13 +50,13 @@ def sample_mail(now: datetime) -> dict[str, list[bytes]]:
                 dated[CARLOS].append((date, raw))
     for place, (receiver, sender, subject, text, is_html) in enumerate(STRANGERS):
         date = now - timedelta(days=17 - 1.7 * place)
-        message = _message(sender, [receiver], subject, text, date, f"stranger-{place}")
+        message = _message(sender, [receiver], subject, text, date, key=f"stranger-{place}")
         if is_html:
             _add_html(message, text, remote=True)
         dated[receiver].append((date, _bytes(message)))
     for place, (receiver, writer, subject, text) in enumerate(COLLEAGUES):
         date = now - timedelta(days=9 - 2 * place)
-        message = _message(_person(writer), [receiver], subject, text, date, f"colleague-{place}")
+        message = _message(_person(writer), [receiver], subject, text, date, key=f"colleague-{place}")
         dated[receiver].append((date, _bytes(message)))
     dated[PAULA].append((now - timedelta(days=1), _broken(now - timedelta(days=1))))
     dated[CARLOS].append((now - timedelta(days=1), _forwarded(now - timedelta(days=1))))
@@ -68,7 +68,7 @@ def sample_mail(now: datetime) -> dict[str, list[bytes]]:
 def later_mail(now: datetime) -> list[tuple[str, bytes]]:
     """What arrives while the demonstration runs: (receiver, message), one after the other."""
     return [
-        (receiver, _bytes(_message(sender, [receiver], subject, text, now, f"later-{place}-{now:%s}")))
+        (receiver, _bytes(_message(sender, [receiver], subject, text, now, key=f"later-{place}-{now:%s}")))
         for place, (receiver, sender, subject, text) in enumerate(LATER)
     ]
 
@@ -87,7 +87,7 @@ def _conversation(talk: Talk, place: int, now: datetime) -> list[tuple[datetime,
             f"Re: {talk.subject}" if turn else talk.subject,
             text + quoted,
             date,
-            f"talk-{place}-{turn}",
+            key=f"talk-{place}-{turn}",
             charset="utf-8" if ours else talk.charset,
             cc=talk.cc,
             references=ids,
@@ -104,8 +104,8 @@ def _message(
     subject: str,
     text: str,
     date: datetime,
-    key: str,
     *,
+    key: str,
     charset: str = "utf-8",
     cc: Sequence[str] = (),
     references: Sequence[str] = (),
@@ -167,8 +167,10 @@ def _pdf(text: str) -> bytes:
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
-        b"/Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",
+        (
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
+            b"/Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>"
+        ),
         b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
     ]
     made = b"%PDF-1.4\n"
@@ -183,8 +185,12 @@ def _pdf(text: str) -> bytes:
 
 def _forwarded(date: datetime) -> bytes:
     """A message that has another one attached."""
-    inner = _message("Bea Stone <bea.stone@acme.example>", [PAULA], "Old order", "As agreed in spring.", date, "inner")
-    outer = _message(_person("sofia@atelier-rossi.example"), [CARLOS], "Fwd: Old order", "See below.", date, "outer")
+    inner = _message(
+        "Bea Stone <bea.stone@acme.example>", [PAULA], "Old order", "As agreed in spring.", date, key="inner"
+    )
+    outer = _message(
+        _person("sofia@atelier-rossi.example"), [CARLOS], "Fwd: Old order", "See below.", date, key="outer"
+    )
     outer.add_attachment(inner)
     return _bytes(outer)
 

@@ -31,10 +31,11 @@ class SignIn:
     about: str
 
 
-MEMBERS = (
-    (PAULA, "Paula Public", "public", ["hart-legal.example"]),
-    (CARLOS, "Carlos Custom", "custom", []),
-    (PRIYA, "Priya Private", "private", []),
+#: address, name, sharing mode, excluded domains.
+MEMBERS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    (PAULA, "Paula Public", "public", ("hart-legal.example",)),
+    (CARLOS, "Carlos Custom", "custom", ()),
+    (PRIYA, "Priya Private", "private", ()),
 )
 SIGN_INS = (
     SignIn(ADMIN, "Alex Admin", "administrator; reads what colleagues share"),

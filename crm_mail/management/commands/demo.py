@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -22,7 +21,7 @@ from django.db import connections
 from accounts.mailboxes import NotPossible
 from crm_mail import secrets
 from crm_mail.demo import world
-from crm_mail.demo.delivery import Delivery, deliver_later
+from crm_mail.demo.delivery import Delivery, deliver_later, free_port
 from crm_mail.demo.messages import sample_mail
 from crm_mail.demo.pop3_server import Pop3Server
 
@@ -64,7 +63,7 @@ class Command(BaseCommand):
             smtp = Controller(
                 delivery,
                 hostname="127.0.0.1",
-                port=_free_port(),
+                port=free_port(),
                 authenticator=delivery.authenticate,
                 auth_require_tls=False,
             )
@@ -119,10 +118,3 @@ def _environment() -> dict[str, str]:
         "CELERY_BROKER_URL": "filesystem://localhost//",
         "CACHE_URL": "dbcache://cache",
     }
-
-
-def _free_port() -> int:
-    """A port that was free a moment ago: aiosmtpd must be told one before it listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
