@@ -200,6 +200,11 @@ def issue_token(user: User) -> str:
     return token
 
 
+def revoke_tokens(user: User) -> None:
+    """Sign out every program of `user`: whoever changes a password wants the old ways in closed."""
+    user.api_tokens.all().delete()
+
+
 def user_of_token(token: str) -> User | None:
     """The active user whom an API token signs in, or None."""
     row = ApiToken.objects.select_related("user__organization").filter(token_hash=hash_token(token)).first()

@@ -138,7 +138,7 @@ class CustomerEmails(MessageListView, _CustomerView):
     def get_queryset(self) -> MessageQuerySet:
         """Messages whose correspondent it is."""
         theirs = has_correspondent(customer=self.customer(self.kwargs["pk"]))
-        return self.prepared(listed_once(visible_to(self.caller).filter(theirs), self.caller))
+        return self.prepared(listed_once(visible_to(self.caller).not_discarded().filter(theirs), self.caller))
 
 
 class TickSerializer(StrictSerializer):

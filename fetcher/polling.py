@@ -235,9 +235,11 @@ class _Poll:
         Such a server changed its UIDs: the row gets the new one, and the same bytes are not stored twice. Bytes that
         stand on the server twice at once, under two UIDs, are two messages (interface.md, *finer points*).
         """
-        digested = [(uid, hashlib.sha256(arrival.raw).hexdigest(), arrival) for uid, arrival in batch]
+        digested = [
+            (uid, "" if arrival.note else hashlib.sha256(arrival.raw).hexdigest(), arrival) for uid, arrival in batch
+        ]
         renamed: dict[str, list[SeenUid]] = {}
-        for seen in self.mailbox.seen_uids.filter(digest__in={digest for _, digest, _ in digested}):
+        for seen in self.mailbox.seen_uids.filter(digest__in={digest for _, digest, _ in digested if digest}):
             if seen.uid not in self.listed:
                 renamed.setdefault(seen.digest, []).append(seen)
         fresh = []

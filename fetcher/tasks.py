@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import Any
 
@@ -9,10 +10,13 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.db import transaction
+from kombu.exceptions import OperationalError
 
 from accounts.models import Mailbox
 from fetcher import polling, scheduling
 from fetcher.models import FetchRun
+
+log = logging.getLogger(__name__)
 
 DISPATCH_LIMIT = 200
 
@@ -48,9 +52,14 @@ def fetch_now(mailbox: Mailbox) -> FetchRun:
 
 def hint(run: FetchRun) -> None:
     """Tell the workers of a claimed run once its claim is committed. A hint that comes too late is worth nothing."""
-    transaction.on_commit(
-        lambda: poll_mailbox.apply_async((run.mailbox_id, str(run.token)), expires=settings.LEASE_SECONDS)
-    )
+
+    def tell() -> None:
+        try:
+            poll_mailbox.apply_async((run.mailbox_id, str(run.token)), expires=settings.LEASE_SECONDS)
+        except OperationalError as error:
+            log.warning("the queue can't be reached; mailbox %s waits for the next look: %s", run.mailbox_id, error)
+
+    transaction.on_commit(tell)
 
 
 @worker_shutting_down.connect

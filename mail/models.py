@@ -107,6 +107,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """The messages in one folder."""
         return self.filter(folder=folder)
 
+    def not_discarded(self) -> MessageQuerySet:
+        """Without what its owner has put into Trash."""
+        return self.exclude(folder__kind=Folder.Kind.TRASH)
+
     def newest_first(self) -> MessageQuerySet:
         """By date of the message, the latest first."""
         return self.order_by("-date", "-id")

@@ -206,7 +206,7 @@ def _customer(request: HttpRequest, kind: str, pk: int) -> Customer:
 
 
 def _emails(user: User, record: Customer, cursor: str = "") -> dict[str, Any]:
-    return {"page": page_of(listed_once(with_customer(visible_to(user), record), user), cursor)}
+    return {"page": page_of(listed_once(with_customer(visible_to(user).not_discarded(), record), user), cursor)}
 
 
 urlpatterns = [

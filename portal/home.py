@@ -14,7 +14,7 @@ from accounts.models import Mailbox, User
 from customers.models import Customer
 from mail.accounts import has_mail_account
 from mail.matching import correspondents, has_correspondent
-from mail.models import Folder, MessageQuerySet
+from mail.models import MessageQuerySet
 from portal.requests import member
 from sharing.visibility import listed_once, visible_to
 
@@ -86,7 +86,7 @@ def get_started(user: User) -> list[Step]:
 def latest_customer_mail(user: User) -> MessageQuerySet:
     """Mail with leads and contacts that `user` may see, newest first; copies once, nothing from Trash or Drafts."""
     messages = visible_to(user).filter(has_correspondent(), is_draft=False)
-    return listed_once(messages.exclude(folder__kind=Folder.Kind.TRASH), user).newest_first()
+    return listed_once(messages.not_discarded(), user).newest_first()
 
 
 urlpatterns = [path("", home, name="home")]

@@ -60,7 +60,7 @@ def message(request: HttpRequest, pk: int) -> HttpResponse:
         mark_message(chosen, is_read=True)
     record_opening(user, chosen)
     conversation = (
-        listed_once(visible_to(user).filter(thread__root=chosen.thread.root), user)
+        listed_once(visible_to(user).not_discarded().filter(thread__root=chosen.thread.root), user)
         .exclude(fingerprint=chosen.fingerprint)
         .select_related("owner")
         .newest_first()[:PER_PAGE]

@@ -10,6 +10,7 @@ from django.urls import reverse
 from accounts.models import User
 from customers.models import Customer
 from mail import conversations
+from mail.deeds import delete_message
 from sharing.models import SharedRecord
 from sharing.policies import is_ticked
 from sharing.visibility import visible_to
@@ -367,3 +368,13 @@ def test_a_number_that_no_record_has_is_not_found(ann: User, name: str) -> None:
     """However large it is."""
     for pk in (0, 10**9, 10**30):
         page(ann, name, "contacts", pk, status=404)
+
+
+def test_what_the_owner_threw_away_is_not_on_the_record(db: None) -> None:
+    """R30: the related list is no way back into Trash."""
+    mailbox = factories.mailbox(mode="public")
+    customer = factories.customer(organization=mailbox.owner.organization, addresses=["bea@acme.example"])
+    message = factories.message(mailbox=mailbox, sender="bea@acme.example", subject="Thrown away")
+    assert "Thrown away" in page(mailbox.owner, "customer", "contacts", customer.pk)
+    delete_message(message)
+    assert "Thrown away" not in page(mailbox.owner, "customer", "contacts", customer.pk)

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from accounts.organizations import deactivate_user
+from accounts.organizations import deactivate_user, issue_token, user_of_token
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -195,3 +195,17 @@ def test_with_a_second_factor_the_password_alone_is_not_enough(client: Client, m
     code = format_hotp_value(hotp_value(secret, int(time.time()) // 30))
     assert client.post(page, {"code": code}).headers["Location"] == reverse("home")
     assert is_signed_in(client)
+
+
+def test_a_changed_password_signs_out_every_program(db: None) -> None:
+    """R2: whoever changes a password wants the old ways in closed."""
+    user = factories.user()
+    token = issue_token(user)
+    browser = Client()
+    browser.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    new = "another long phrase"
+    answer = browser.post(
+        "/accounts/password/change/", {"oldpassword": factories.PASSWORD, "password1": new, "password2": new}
+    )
+    assert answer.status_code == 302
+    assert user_of_token(token) is None
