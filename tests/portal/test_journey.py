@@ -63,15 +63,6 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
-def sign_in(page: Page, live: str, email: str) -> None:
-    """Through the sign-in page."""
-    page.goto(f"{live}/accounts/login/")
-    page.get_by_label("E-mail").fill(email)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{live}/")
-
-
 def test_from_an_empty_installation_to_shared_mail(live_server: object, server: ScriptedPop3Server) -> None:
     """R3, R4, R6, R13, R15, R21, R30, R32."""
     live = live_server.url
