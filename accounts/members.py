@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from smtplib import SMTPException
 
 from django.conf import settings
@@ -16,6 +17,33 @@ from accounts.mailboxes import NotPossible
 from accounts.models import Invitation, User
 from accounts.organizations import INVITATION_DAYS, invite
 
+log = logging.getLogger(__name__)
+
+
+def invitation_link(token: str) -> str:
+    """The link by which an invitation is accepted."""
+    return f"{settings.BASE_URL}{reverse('invitation', args=[token])}"
+
+
+def mail_invitation(invitation: Invitation, link: str) -> bool:
+    """Mail the link; False when there is no mail server to send it through, or the server would not take it."""
+    if settings.EMAIL_BACKEND.rpartition(".")[0].endswith((".console", ".dummy")):
+        return False
+    organization = invitation.organization
+    try:
+        send_mail(
+            " ".join(f"{invitation.invited_by} invites you to {organization}'s CRM Mail".split()),
+            f"{invitation.invited_by} has invited you to CRM Mail, where {organization} reads customer mail together.\n\n"
+            f"Choose your password here within {INVITATION_DAYS} days; the link works once:\n{link}\n\n"
+            "If you did not expect this mail, ignore it.\n",
+            None,
+            [invitation.email],
+        )
+    except (OSError, SMTPException) as error:
+        log.warning("invitation %s could not be mailed: %s", invitation.pk, error)
+        return False
+    return True
+
 
 def invite_by_mail(inviter: User, *, email: str, name: str = "", role: str = User.Role.MEMBER) -> Invitation:
     """Invite a colleague and mail them the link; without the mail there is no invitation either.
@@ -25,18 +53,8 @@ def invite_by_mail(inviter: User, *, email: str, name: str = "", role: str = Use
     """
     with transaction.atomic():
         invitation, token = invite(inviter, email=email, name=name, role=role)
-        link = settings.BASE_URL + reverse("invitation", args=[token])
-        try:
-            send_mail(
-                " ".join(f"{inviter} invites you to {inviter.organization}'s CRM Mail".split()),
-                f"{inviter} has invited you to CRM Mail, where {inviter.organization} reads customer mail together.\n\n"
-                f"Open this link within {INVITATION_DAYS} days to choose your password:\n{link}\n\n"
-                "If you don't know what this is about, ignore this message.\n",
-                None,
-                [invitation.email],
-            )
-        except (OSError, SMTPException) as error:
-            raise NotPossible(f"The invitation could not be mailed, so nobody was invited: {error}") from error
+        if not mail_invitation(invitation, invitation_link(token)):
+            raise NotPossible("The invitation could not be mailed, so nobody was invited. Is a mail server set up?")
     return invitation
 
 

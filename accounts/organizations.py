@@ -90,6 +90,32 @@ def set_up_organization(
         )
 
 
+def add_mail_domain(organization: Organization, text: str) -> MailDomain:
+    """Add a mail domain of the organisation's own; its addresses are colleagues' from the next request on.
+
+    Raises:
+        ValidationError: see `check_own_domain`; or it is in the list already.
+    """
+    domain = check_own_domain(text)
+    added, is_new = MailDomain.objects.get_or_create(organization=organization, domain=domain)
+    if not is_new:
+        raise ValidationError(f"{domain} is already in the list.")
+    return added
+
+
+def remove_mail_domain(domain: MailDomain) -> None:
+    """Remove a mail domain; its addresses are strangers' from the next request on.
+
+    Raises:
+        NotPossible: it is the only one, and CRM Mail accounts need one.
+    """
+    with transaction.atomic():
+        Organization.objects.select_for_update().get(pk=domain.organization_id)
+        if not MailDomain.objects.filter(organization=domain.organization_id).exclude(pk=domain.pk).exists():
+            raise NotPossible("This is your only mail domain. Add another one first.")
+        MailDomain.objects.filter(pk=domain.pk).delete()
+
+
 def _collect_domains(domains: Iterable[str], checked: list[str]) -> None:
     checked.extend(dict.fromkeys(check_own_domain(domain) for domain in domains))
 

@@ -20,7 +20,7 @@ from api.errors import about
 from api.messages import MessageListView
 from customers.changes import change_customer, create_customer
 from customers.models import Customer, CustomerQuerySet
-from mail.matching import has_correspondent
+from mail.matching import with_customer
 from mail.models import MessageQuerySet
 from sharing.policies import is_ticked, may_tick, tick, untick
 from sharing.visibility import listed_once, visible_to
@@ -137,8 +137,9 @@ class CustomerEmails(MessageListView, _CustomerView):
 
     def get_queryset(self) -> MessageQuerySet:
         """Messages whose correspondent it is."""
-        theirs = has_correspondent(customer=self.customer(self.kwargs["pk"]))
-        return self.prepared(listed_once(visible_to(self.caller).not_discarded().filter(theirs), self.caller))
+        seen = visible_to(self.caller).not_discarded()
+        theirs = with_customer(seen, self.customer(self.kwargs["pk"]))
+        return self.prepared(listed_once(theirs, self.caller))
 
 
 class TickSerializer(StrictSerializer):

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-import smtplib
-from typing import Any
-
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.core.mail import send_mail
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.loader import render_to_string
-from django.urls import path, reverse
+from django.urls import path
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.mailboxes import NotPossible
-from accounts.models import Invitation, Mailbox, MailDomain, Organization, User
+from accounts.members import invitation_link, mail_invitation
+from accounts.models import Mailbox, Organization, User
 from accounts.organizations import (
     INVITATION_DAYS,
+    add_mail_domain,
     change_role,
-    check_own_domain,
     deactivate_user,
     invite,
     reactivate_user,
+    remove_mail_domain,
 )
 from portal.requests import administrators_only, member
 from portal.setup import time_zone_choices
-
-log = logging.getLogger(__name__)
 
 
 class InviteForm(forms.Form):
@@ -65,17 +58,6 @@ class MailDomainForm(forms.Form):
     """One more mail domain of the organisation's own."""
 
     domain = forms.CharField(max_length=253, label="Domain")
-
-    def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._organization = organization
-
-    def clean_domain(self) -> str:
-        """Only what the organisation can own, and only once (R3)."""
-        domain = check_own_domain(self.cleaned_data["domain"])
-        if self._organization.mail_domains.filter(domain=domain).exists():
-            raise ValidationError(f"{domain} is already in the list.")
-        return domain
 
 
 @administrators_only
@@ -110,11 +92,11 @@ def user_invite(request: HttpRequest) -> HttpResponse:
         except NotPossible as error:
             form.add_error("email", str(error))
         else:
-            link = settings.BASE_URL + reverse("invitation", args=[token])
+            link = invitation_link(token)
             return render(
                 request,
                 "administration/invited.html",
-                {"invitation": invitation, "link": link, "is_mailed": _mail_invitation(invitation, link)},
+                {"invitation": invitation, "link": link, "is_mailed": mail_invitation(invitation, link)},
             )
     return render(request, "administration/invite.html", {"form": form, "days": INVITATION_DAYS})
 
@@ -184,7 +166,7 @@ def organization(request: HttpRequest) -> HttpResponse:
         form.save()
         messages.success(request, "Saved.")
         return redirect("organization")
-    return _organization_page(request, form, MailDomainForm(organization=mine))
+    return _organization_page(request, form, MailDomainForm())
 
 
 @administrators_only
@@ -192,24 +174,28 @@ def organization(request: HttpRequest) -> HttpResponse:
 def mail_domain_add(request: HttpRequest) -> HttpResponse:
     """Add a mail domain of the organisation's own; its addresses are colleagues' from the next request on."""
     mine = member(request).organization
-    form = MailDomainForm(request.POST, organization=mine)
+    form = MailDomainForm(request.POST)
     if form.is_valid():
-        MailDomain.objects.create(organization=mine, domain=form.cleaned_data["domain"])
-        messages.success(request, f"Addresses at {form.cleaned_data['domain']} are colleagues' now.")
-        return redirect("organization")
+        try:
+            added = add_mail_domain(mine, form.cleaned_data["domain"])
+        except ValidationError as error:
+            form.add_error("domain", error)
+        else:
+            messages.success(request, f"Addresses at {added} are colleagues' now.")
+            return redirect("organization")
     return _organization_page(request, OrganizationForm(instance=mine), form)
 
 
 @administrators_only
 @require_POST
 def mail_domain_remove(request: HttpRequest, pk: int) -> HttpResponse:
-    """Remove a mail domain; the last one stays, because CRM Mail accounts need one."""
-    domains = member(request).organization.mail_domains.all()
-    domain = get_object_or_404(domains, pk=pk)
-    if not domains.exclude(pk=pk).exists():
-        messages.error(request, "This is your only mail domain. Add another one first.")
+    """Remove a mail domain; the last one stays."""
+    domain = get_object_or_404(member(request).organization.mail_domains.all(), pk=pk)
+    try:
+        remove_mail_domain(domain)
+    except NotPossible as error:
+        messages.error(request, str(error))
     else:
-        domain.delete()
         messages.success(request, f"Addresses at {domain} no longer count as colleagues'.")
     return redirect("organization")
 
@@ -226,24 +212,6 @@ def _organization_page(request: HttpRequest, form: OrganizationForm, domain_form
         "administration/organization.html",
         {"form": form, "domain_form": domain_form, "domains": domains},
     )
-
-
-def _mail_invitation(invitation: Invitation, link: str) -> bool:
-    """Send the link; False when there is no mail server to send it through or the server would not take it."""
-    if settings.EMAIL_BACKEND.rpartition(".")[0].endswith((".console", ".dummy")):
-        return False
-    words = {"invitation": invitation, "link": link, "days": INVITATION_DAYS}
-    try:
-        send_mail(
-            subject=f"{invitation.organization} invites you to CRM Mail",
-            message=render_to_string("administration/invitation.txt", words),
-            from_email=None,
-            recipient_list=[invitation.email],
-        )
-    except (smtplib.SMTPException, OSError) as error:
-        log.warning("the invitation of user %s could not be mailed: %s", invitation.pk, error)
-        return False
-    return True
 
 
 urlpatterns = [
