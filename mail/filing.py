@@ -68,6 +68,7 @@ def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message
                     size=arrival.size,
                     has_attachments=any(not part.is_inline for part in arrival.parsed.attachments),
                     is_complete=not arrival.note,
+                    has_all_participants=arrival.parsed.has_all_participants,
                     note=storable("\n".join([*filter(None, [arrival.note]), *arrival.parsed.notes])),
                     is_read=sent,
                 )

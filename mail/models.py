@@ -143,6 +143,9 @@ class Message(models.Model):
     size = models.PositiveBigIntegerField(help_text="bytes of the message on the server")
     has_attachments = models.BooleanField(default=False)
     is_complete = models.BooleanField(default=True, help_text="whether all bytes are here, not the headers alone")
+    has_all_participants = models.BooleanField(
+        default=True, help_text="whether no address of the headers was left out; else an excluded one may be among them"
+    )
     note = models.TextField(blank=True, help_text="what could not be read or fetched, for people")
 
     is_draft = models.BooleanField(default=False)

@@ -111,6 +111,7 @@ class ParsedMessage:
     attachments: tuple[AttachmentPart, ...] = ()
     snippet: str = ""
     notes: tuple[str, ...] = ()
+    has_all_participants: bool = True
     fingerprint: str = ""
 
 
@@ -155,6 +156,7 @@ def _parse(raw: bytes) -> ParsedMessage:
         attachments=tuple(body.attachments),
         snippet=_snippet(text),
         notes=tuple(dict.fromkeys(notes)),
+        has_all_participants=not more,
         fingerprint=hashlib.sha256("\0".join(map(str, identity)).encode("utf-8", "replace")).hexdigest(),
     )
 

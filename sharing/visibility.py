@@ -28,21 +28,24 @@ def visible_to(viewer: User) -> MessageQuerySet:
         & ~Q(folder__kind__in=_NEVER_SHARED_FOLDERS)
         & Q(has_correspondent())
         & (
-            Q(mailbox__policy__mode=SharingPolicy.Mode.PUBLIC) & ~Q(_excluded_participant())
+            Q(mailbox__policy__mode=SharingPolicy.Mode.PUBLIC) & ~_excluded_participant()
             | Q(mailbox__policy__mode=SharingPolicy.Mode.CUSTOM) & Q(_shares_a_correspondent())
         )
     )
     return Message.objects.filter(Q(owner=viewer) | shared)
 
 
-def _excluded_participant() -> Exists:
-    """Condition on messages: an excluded domain of the mailbox covers a participant who is not internal (line 7)."""
+def _excluded_participant() -> Q:
+    """Condition on messages: an excluded domain of the mailbox covers a participant who is not internal (line 7).
+
+    Where a message names more people than are read, one of them may be: then any excluded domain counts.
+    """
     excluded = covering(ExcludedDomain.objects.filter(policy__mailbox=OuterRef("message__mailbox")), "domain")
-    return Exists(
-        Participant.objects.filter(Exists(excluded), message=OuterRef("pk")).exclude(
-            is_internal("message__owner__organization", "address", "domain")
-        )
+    known = Participant.objects.filter(Exists(excluded), message=OuterRef("pk")).exclude(
+        is_internal("message__owner__organization", "address", "domain")
     )
+    any_excluded = Exists(ExcludedDomain.objects.filter(policy__mailbox=OuterRef("mailbox")))
+    return Q(Exists(known)) | Q(has_all_participants=False) & Q(any_excluded)
 
 
 def _shares_a_correspondent() -> Exists:
@@ -91,7 +94,8 @@ def facts_about(viewer: User, message: Message) -> Facts:
         draft_or_trash=message.is_draft or message.folder.kind in _NEVER_SHARED_FOLDERS,
         mode=policy.mode if policy else None,
         has_correspondent=bool(customers),
-        excluded_participant=any(
+        excluded_participant=bool(excluded and not message.has_all_participants)
+        or any(
             participant.domain == domain or participant.domain.endswith(f".{domain}")
             for participant in outside
             for domain in excluded

@@ -11,6 +11,7 @@ from django.test import Client
 from accounts.models import Mailbox
 from customers.changes import change_customer
 from mail.models import Message
+from mail.parsing import MAX_PARTICIPANTS
 from sharing.models import SharedRecord
 from sharing.policies import check_excluded_domains
 from tests import factories
@@ -242,3 +243,13 @@ def test_trash_and_what_is_kept_private_are_not_seen(world: World) -> None:
     whole.thread.is_private = True
     whole.thread.save()
     assert not any(sees(world.adam, message) for message in (trashed, private, whole))
+
+
+def test_a_message_that_names_more_people_than_are_read_counts_as_excluded(world: World) -> None:
+    """Line 7: one of those left out may be at an excluded domain; without excluded domains nothing changes."""
+    crowd = tuple(f"p{number}@crowd.example" for number in range(MAX_PARTICIPANTS + 1))
+    message = received(world.john, BEA, cc=crowd)
+    assert not message.has_all_participants
+    assert not sees(world.adam, message)
+    factories.share(world.john, "public", [])
+    assert sees(world.adam, message)
