@@ -42,9 +42,13 @@ class TooMuch(Exception):
 
 @dataclass(slots=True)
 class Fields:
-    """The header fields that a mail program reads, by lower-case name, unfolded. Undeclared bytes are surrogates."""
+    """The header fields that a mail program reads, by lower-case name, unfolded. Undeclared bytes are surrogates.
+
+    `is_cut` says that a field was too long, or that there were too many, to be read whole.
+    """
 
     values: dict[str, list[str]] = field(default_factory=dict)
+    is_cut: bool = False
 
     def all(self, name: str) -> list[str]:
         """Every value of a field, in order."""
@@ -140,10 +144,12 @@ def read_fields(block: bytes) -> Fields:
     for match in _FIELD.finditer(block):
         name = match[1].lower()
         if name in _WANTED:
+            fields.is_cut |= len(match[2]) > MAX_FIELD_BYTES
             value = match[2][:MAX_FIELD_BYTES].replace(b"\r", b"").replace(b"\n", b"")
             fields.values.setdefault(name.decode("ascii"), []).append(value.decode("utf-8", "surrogateescape").strip())
             count += 1
             if count >= MAX_FIELDS:
+                fields.is_cut = True
                 break
     return fields
 

@@ -325,7 +325,7 @@ def _default_name(kind: str, number: int) -> str:
 
 
 def _participants(headers: mime.Fields) -> tuple[tuple[ParsedParticipant, ...], bool]:
-    """Every address in order, once a role; and whether there are more than anybody reads."""
+    """Every address in order, once a role; and whether there may be more than are read."""
     found: dict[tuple[str, str], ParsedParticipant] = {}
     room = MAX_ADDRESS_CHARS
     for header, role in _ROLES.items():
@@ -338,7 +338,7 @@ def _participants(headers: mime.Fields) -> tuple[tuple[ParsedParticipant, ...], 
                 if key not in found and len(found) >= MAX_PARTICIPANTS:
                     return tuple(found.values()), True
                 found.setdefault(key, ParsedParticipant(role, name[:320], address, domain_of(address)))
-    return tuple(found.values()), False
+    return tuple(found.values()), headers.is_cut
 
 
 def _shortened(references: list[str]) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mail import parsing
-from mail.parsing import ParsedMessage, cut_part, parse, without_hidden_headers
+from mail.mime import MAX_FIELD_BYTES, MAX_FIELDS
+from mail.parsing import MAX_PARTICIPANTS, ParsedMessage, cut_part, parse, without_hidden_headers
 
 PLAIN = (
     b"Received: by mx.our.example; Mon, 23 Nov 2026 10:00:05 +0100\r\n"
@@ -329,3 +330,13 @@ def test_a_mutated_message_is_read_and_its_parts_can_be_cut(rng: random.Random, 
         text.encode()
     for attachment in message.attachments:
         assert len(cut_part(bytes(data), attachment.number)[0]) == attachment.size
+
+
+def test_whether_all_participants_were_read_is_known() -> None:
+    """sharing.md, line 7: what was left out may be at an excluded domain."""
+    crowd = b", ".join(b"p%d@crowd.example" % number for number in range(MAX_PARTICIPANTS + 1))
+    long_header = b"To: a@b.example," + b" " * MAX_FIELD_BYTES + b" x@lawyers.example\r\n\r\n"
+    many_fields = b"To: a@b.example\r\n" * MAX_FIELDS + b"To: x@lawyers.example\r\n\r\n"
+    assert parse(b"To: a@b.example\r\n\r\n").has_all_participants
+    for raw in (b"To: " + crowd + b"\r\n\r\n", long_header, many_fields):
+        assert not parse(raw).has_all_participants
