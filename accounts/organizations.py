@@ -185,11 +185,7 @@ def deactivate_user(user: User) -> None:
         NotPossible: nobody would be left to administer the organisation.
     """
     with transaction.atomic():
-        admins = User.objects.select_for_update().filter(
-            organization=user.organization, role=User.Role.ADMIN, is_active=True
-        )
-        if not [admin for admin in admins if admin.pk != user.pk]:
-            raise NotPossible("This is the only active administrator. Make somebody else one first.")
+        _require_another_admin(user)
         User.objects.filter(pk=user.pk).update(is_active=False)
         user.mailboxes.update(next_fetch_at=None, lease_token=None, lease_until=None)
     user.refresh_from_db()
@@ -210,11 +206,8 @@ def change_role(user: User, role: str) -> None:
         NotPossible: nobody would be left to administer the organisation.
     """
     with transaction.atomic():
-        admins = User.objects.select_for_update().filter(
-            organization=user.organization, role=User.Role.ADMIN, is_active=True
-        )
-        if role != User.Role.ADMIN and not [admin for admin in admins if admin.pk != user.pk]:
-            raise NotPossible("This is the only active administrator. Make somebody else one first.")
+        if role != User.Role.ADMIN:
+            _require_another_admin(user)
         User.objects.filter(pk=user.pk).update(role=role)
     user.refresh_from_db()
 
@@ -235,3 +228,12 @@ def user_of_token(token: str) -> User | None:
     """The active user whom an API token signs in, or None."""
     row = ApiToken.objects.select_related("user__organization").filter(token_hash=hash_token(token)).first()
     return row.user if row and row.user.is_active else None
+
+
+def _require_another_admin(user: User) -> None:
+    """Lock the organisation's active administrators and see that one is left besides `user`."""
+    admins = User.objects.select_for_update().filter(
+        organization=user.organization, role=User.Role.ADMIN, is_active=True
+    )
+    if not [admin for admin in admins if admin.pk != user.pk]:
+        raise NotPossible("This is the only active administrator. Make somebody else one first.")

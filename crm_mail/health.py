@@ -138,6 +138,6 @@ def _is_from_this_machine(request: HttpRequest) -> bool:
 
 
 def _knows_the_token(request: HttpRequest) -> bool:
-    token = getattr(settings, "METRICS_TOKEN", "")
+    token = settings.METRICS_TOKEN
     given = request.headers.get("Authorization", "")
     return bool(token) and secrets.compare_digest(given.encode(), f"Bearer {token}".encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from accounts.addresses import normalize_address
+from accounts.addresses import domain_of, normalize_address
 from accounts.mailboxes import NotPossible, own_addresses_changed
 from accounts.models import Mailbox, User
 from mail.models import Folder, MailAccount
@@ -29,20 +29,12 @@ def open_mail_account(user: User, address: str, signature: str = "") -> MailAcco
     Raises:
         NotPossible: they have one, or the address is not free at one of the organisation's mail domains.
     """
-    normalized = normalize_address(address)
-    if normalized is None:
-        raise NotPossible("Enter a valid e-mail address.")
-    domains = list(user.organization.mail_domains.values_list("domain", flat=True))
-    if normalized.rpartition("@")[2] not in domains:
-        raise NotPossible(f"The address must end in @{' or @'.join(domains)}.")
+    normalized = own_domain_address(user, address)
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)
-        if MailAccount.objects.filter(user=user).exists():
+        if has_mail_account(user):
             raise NotPossible("You already have a CRM Mail account.")
-        if Mailbox.objects.filter(kind=Mailbox.Kind.CRM_MAIL, email_address=normalized).exists():
-            raise NotPossible(f"{normalized} is taken. Choose another address.")
-        if user.mailboxes.filter(email_address=normalized).exists():
-            raise NotPossible(f"You already have a mailbox for {normalized}.")
+        require_free(user, normalized)
         mailbox = Mailbox.objects.create(
             owner=user,
             kind=Mailbox.Kind.CRM_MAIL,
@@ -61,3 +53,30 @@ def open_mail_account(user: User, address: str, signature: str = "") -> MailAcco
 def has_mail_account(user: User) -> bool:
     """Whether the user has set up their CRM Mail account, which every other mailbox needs (R4)."""
     return MailAccount.objects.filter(user=user).exists()
+
+
+def own_domain_address(user: User, address: str) -> str:
+    """`address` normalised.
+
+    Raises:
+        NotPossible: it is none, or not at one of the organisation's mail domains.
+    """
+    normalized = normalize_address(address)
+    if normalized is None:
+        raise NotPossible("Enter a valid e-mail address.")
+    domains = list(user.organization.mail_domains.values_list("domain", flat=True))
+    if domain_of(normalized) not in domains:
+        raise NotPossible(f"The address must end in @{' or @'.join(domains)}.")
+    return normalized
+
+
+def require_free(user: User, address: str) -> None:
+    """See that `address` can become the user's CRM Mail address; call it with the user's row locked.
+
+    Raises:
+        NotPossible: it is somebody's CRM Mail address, or that of another mailbox of theirs.
+    """
+    if Mailbox.objects.filter(kind=Mailbox.Kind.CRM_MAIL, email_address=address).exists():
+        raise NotPossible(f"{address} is taken. Choose another address.")
+    if user.mailboxes.filter(email_address=address).exists():
+        raise NotPossible(f"You already have a mailbox for {address}.")

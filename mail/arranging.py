@@ -9,7 +9,8 @@ from django.db import models, transaction
 
 from accounts.addresses import normalize_address
 from accounts.mailboxes import NotPossible, own_addresses_changed
-from accounts.models import Mailbox, User
+from accounts.models import User
+from mail.accounts import own_domain_address, require_free
 from mail.models import Folder, Label, MailAccount
 
 MAX_FOLDERS = 200
@@ -65,19 +66,12 @@ def change_address(account: MailAccount, address: str) -> None:
         NotPossible: the address is not free there.
     """
     user = account.user
-    normalized = normalize_address(address)
-    if normalized == account.mailbox.email_address:
+    if normalize_address(address) == account.mailbox.email_address:
         return
-    domains = list(user.organization.mail_domains.values_list("domain", flat=True))
-    if normalized is None or normalized.rpartition("@")[2] not in domains:
-        raise NotPossible(f"Enter an address that ends in @{' or @'.join(domains)}.")
+    normalized = own_domain_address(user, address)
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)
-        if (
-            Mailbox.objects.filter(kind=Mailbox.Kind.CRM_MAIL, email_address=normalized).exists()
-            or user.mailboxes.filter(email_address=normalized).exists()
-        ):
-            raise NotPossible(f"{normalized} is taken. Choose another address.")
+        require_free(user, normalized)
         account.mailbox.email_address = normalized
         account.mailbox.save(update_fields=["email_address"])
         own_addresses_changed.send(sender=User, user=user)

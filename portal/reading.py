@@ -102,8 +102,7 @@ def message_html(request: HttpRequest, pk: int) -> HttpResponse:
 def message_raw(request: HttpRequest, pk: int) -> HttpResponse:
     """The original as a download; to colleagues without the headers that are the owner's own."""
     user = member(request)
-    chosen = _visible(user, pk)
-    record_opening(user, chosen)
+    chosen = _opened(user, pk)
     return _download(raw_for(user, chosen), f"message-{chosen.pk}.eml", "application/octet-stream")
 
 
@@ -112,8 +111,7 @@ def message_raw(request: HttpRequest, pk: int) -> HttpResponse:
 def message_source(request: HttpRequest, pk: int) -> HttpResponse:
     """The original as text on a page."""
     user = member(request)
-    chosen = _visible(user, pk)
-    record_opening(user, chosen)
+    chosen = _opened(user, pk)
     raw = raw_for(user, chosen)
     source = raw[:SOURCE_BYTES].decode("utf-8", "replace")
     return render(request, "mail/source.html", {"message": chosen, "source": source, "is_cut": len(raw) > SOURCE_BYTES})
@@ -166,6 +164,13 @@ def _visible(user: User, pk: int) -> Message:
     """The message, if the user may see it; 404 otherwise."""
     seen = visible_to(user).select_related("owner__organization", "mailbox", "thread", "folder", "body")
     return get_object_or_404(seen, pk=pk)
+
+
+def _opened(user: User, pk: int) -> Message:
+    """The message, if the user may see it, with its opening noted; 404 otherwise."""
+    chosen = _visible(user, pk)
+    record_opening(user, chosen)
+    return chosen
 
 
 def _addresses(chosen: Message, is_owner: bool) -> list[tuple[str, list[Participant]]]:

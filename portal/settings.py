@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import ValidationError
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -17,7 +16,6 @@ from fetcher.models import FetchRun
 from fetcher.tasks import fetch_now
 from mail.accounts import has_mail_account, open_mail_account, suggested_address
 from mail.arranging import change_address, change_signature
-from portal.forms import add_errors
 from portal.mailbox_forms import MailAccountForm, MailboxForm, SharingForm
 from portal.requests import member
 from sharing.policies import connect_mailbox, policy_of, set_policy
@@ -145,18 +143,14 @@ def mailbox_sharing(request: HttpRequest, pk: int) -> HttpResponse:
         initial = {"sharing_mode": policy.mode, "excluded_domains": domains}
     form = SharingForm(request.POST or None, initial=initial)
     if form.is_valid():
-        try:
-            saved = set_policy(
-                chosen,
-                actor=member(request),
-                mode=form.cleaned_data["sharing_mode"],
-                excluded_domains=form.cleaned_data["excluded_domains"],
-            )
-        except ValidationError as error:
-            add_errors(form, {"excluded_domains": list(error.messages)})
-        else:
-            notices.success(request, f"{chosen.email_address} is now {saved.get_mode_display()}. It acts at once.")
-            return redirect("mailbox", pk=pk)
+        saved = set_policy(
+            chosen,
+            actor=member(request),
+            mode=form.cleaned_data["sharing_mode"],
+            excluded_domains=form.cleaned_data["excluded_domains"],
+        )
+        notices.success(request, f"{chosen.email_address} is now {saved.get_mode_display()}. It acts at once.")
+        return redirect("mailbox", pk=pk)
     return render(request, "settings/sharing.html", {"form": form, "mailbox": chosen})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Case, Exists, IntegerField, OuterRef, Q, Value, When
 
+from accounts.addresses import domain_covers
 from accounts.internal import covering, internal_among, is_internal
 from accounts.models import User
 from mail.matching import has_correspondent
@@ -83,7 +84,7 @@ def facts_about(viewer: User, message: Message) -> Facts:
     customers = {
         link.customer_id
         for link in message.correspondences.all()
-        if link.role in roles and link.address not in internal_among(owner.organization, {link.address})
+        if link.role in roles and link.address not in internal
     }
     excluded = list(policy.excluded_domains.values_list("domain", flat=True)) if policy else []
     return Facts(
@@ -95,11 +96,7 @@ def facts_about(viewer: User, message: Message) -> Facts:
         mode=policy.mode if policy else None,
         has_correspondent=bool(customers),
         excluded_participant=bool(excluded and not message.has_all_participants)
-        or any(
-            participant.domain == domain or participant.domain.endswith(f".{domain}")
-            for participant in outside
-            for domain in excluded
-        ),
+        or any(domain_covers(domain, participant.domain) for participant in outside for domain in excluded),
         shares_a_correspondent=SharedRecord.objects.filter(owner=owner, customer__in=customers).exists(),
     )
 

@@ -17,6 +17,7 @@ from django.urls import reverse
 from accounts.models import User
 from accounts.organizations import deactivate_user, issue_token, user_of_token
 from tests import factories
+from tests.portal.browsers import browser
 
 pytestmark = pytest.mark.django_db
 
@@ -201,10 +202,8 @@ def test_a_changed_password_signs_out_every_program(db: None) -> None:
     """R2: whoever changes a password wants the old ways in closed."""
     user = factories.user()
     token = issue_token(user)
-    browser = Client()
-    browser.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
     new = "another long phrase"
-    answer = browser.post(
+    answer = browser(user).post(
         "/accounts/password/change/", {"oldpassword": factories.PASSWORD, "password1": new, "password2": new}
     )
     assert answer.status_code == 302

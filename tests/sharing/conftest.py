@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Mailbox, Organization, User
@@ -14,6 +13,7 @@ from mail.models import Message
 from sharing.policies import tick
 from sharing.visibility import explain, visible_to
 from tests import factories
+from tests.portal.browsers import browser
 
 
 @dataclass
@@ -57,8 +57,7 @@ def sees(viewer: User, message: Message) -> bool:
         "queryset": visible_to(viewer).filter(pk=message.pk).exists(),
         "rule": explain(viewer, message).visible,
     }
-    browser = Client()
-    browser.force_login(viewer, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client = browser(viewer)
     for name, url in {
         "page": reverse("message", args=[message.pk]),
         "page's frame": reverse("message-html", args=[message.pk]),
@@ -66,10 +65,10 @@ def sees(viewer: User, message: Message) -> bool:
         "API": f"/api/v1/messages/{message.pk}/",
         "API's download": f"/api/v1/messages/{message.pk}/raw/",
     }.items():
-        status = browser.get(url).status_code
+        status = client.get(url).status_code
         assert status in {200, 404}, f"{name}: {status}"
         answers[name] = status == 200
-    listed = browser.get("/api/v1/messages/").json()["results"]
+    listed = client.get("/api/v1/messages/").json()["results"]
     answers["API's list"] = message.pk in [row["id"] for row in listed]
     assert len(set(answers.values())) == 1, answers
     return answers["queryset"]

@@ -6,7 +6,6 @@ from email.message import EmailMessage
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.test import Client
 
 from accounts.models import Mailbox
 from customers.changes import change_customer
@@ -15,6 +14,7 @@ from mail.parsing import MAX_PARTICIPANTS
 from sharing.models import SharedRecord
 from sharing.policies import check_excluded_domains
 from tests import factories
+from tests.portal.browsers import browser
 from tests.sharing.conftest import World, sees
 
 BEA = "Bea <bea@acme.example>"
@@ -99,11 +99,10 @@ def test_13_only_the_shared_copy_shows_and_nothing_tells_of_the_other(world: Wor
     hidden, shared = factories.file_raw(world.cleo, raw), factories.file_raw(world.john, raw)
     assert sees(world.adam, shared)
     assert not sees(world.adam, hidden)
-    browser = Client()
-    browser.force_login(world.adam, backend="allauth.account.auth_backends.AuthenticationBackend")
-    related = browser.get(f"/api/v1/contacts/{world.bea.pk}/emails/").json()["results"]
+    adam = browser(world.adam)
+    related = adam.get(f"/api/v1/contacts/{world.bea.pk}/emails/").json()["results"]
     assert [row["id"] for row in related] == [shared.pk]
-    page = browser.get(f"/contacts/{world.bea.pk}/").content.decode()
+    page = adam.get(f"/contacts/{world.bea.pk}/").content.decode()
     assert f"/mail/messages/{shared.pk}/" in page
     assert f"/mail/messages/{hidden.pk}/" not in page
     assert "Cleo" not in page.partition('id="emails"')[2]
@@ -121,12 +120,11 @@ def test_14_ticks_are_kept_while_the_mode_is_another_one(world: World) -> None:
 def test_15_turning_private_acts_on_the_next_request(world: World) -> None:
     """R20, R23: a link that was kept answers 404."""
     message = received(world.john, BEA)
-    browser = Client()
-    browser.force_login(world.adam, backend="allauth.account.auth_backends.AuthenticationBackend")
+    adam = browser(world.adam)
     kept = f"/mail/messages/{message.pk}/"
-    assert browser.get(kept).status_code == 200
+    assert adam.get(kept).status_code == 200
     factories.share(world.john, "private")
-    assert browser.get(kept).status_code == 404
+    assert adam.get(kept).status_code == 404
     assert not sees(world.adam, message)
 
 
