@@ -35,11 +35,11 @@ from django.test.utils import setup_databases, teardown_databases
 from accounts.models import Mailbox, Organization
 from accounts.servers import Endpoint
 from bench.corpus import generate
-from fetcher import polling, scheduling
 from fetcher.pop3 import Pop3Session
 from mail.models import Message
 from tests import factories
 from tests.dovecot import PASSWORD, Dovecot, installed
+from tests.fetching import fetch
 
 USER = "bench"
 
@@ -82,14 +82,11 @@ def crm_mail(server: Dovecot) -> int:
         incoming_username=USER,
         incoming_password=PASSWORD,
     )
-    run, _ = scheduling.claim(mailbox)
-    begun = scheduling.start(mailbox.pk, run.token)
-    assert begun is not None
     started = time.perf_counter()
-    polling.poll(begun)
+    run = fetch(mailbox)
     crm_mail.seconds = time.perf_counter() - started  # type: ignore[attr-defined]  # without making the customers
-    assert begun.error == "", begun.error
-    return begun.new
+    assert run.error == "", run.error
+    return run.new
 
 
 def empty() -> None:

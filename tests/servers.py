@@ -19,6 +19,7 @@ from typing import Any, Protocol, Self
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from crm_mail.demo.delivery import free_port
 from crm_mail.demo.pop3_server import CAPABILITIES, Conversation, Mailbox, Pop3Server
 
 #: How long a test waits for something that is certain to happen, in seconds.
@@ -309,7 +310,7 @@ class SmtpSink:
             # Plain-text sign-in is the test's business.
             sign_in = {"authenticator": self._authenticate, "auth_required": True, "auth_require_tls": False}
         contexts: dict[str, Any] = {"ssl_context": tls} if implicit_tls else {"tls_context": tls}
-        self._controller = Controller(self, hostname="127.0.0.1", port=_free_port(), **contexts, **sign_in)
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_port(), **contexts, **sign_in)
 
     @property
     def port(self) -> int:
@@ -362,10 +363,3 @@ class SmtpSink:
         if known is None or known.encode() != data.password:
             return AuthResult(success=False, handled=False)
         return AuthResult(success=True, auth_data=data.login)
-
-
-def _free_port() -> int:
-    """aiosmtpd can't tell which port it got for 0."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

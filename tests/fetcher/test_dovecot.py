@@ -6,11 +6,11 @@ import pytest
 from django.test import override_settings
 
 from bench.corpus import generate
-from fetcher import polling, scheduling
 from mail import blobs
 from mail.models import Message
 from tests import factories
 from tests.dovecot import PASSWORD, Dovecot, installed
+from tests.fetching import fetch
 
 pytestmark = [
     pytest.mark.dovecot,
@@ -31,12 +31,7 @@ def test_a_mailbox_on_dovecot_is_stored_byte_by_byte_and_a_second_poll_adds_noth
             incoming_username="rep",
             incoming_password=PASSWORD,
         )
-        new = []
-        for _ in range(2):
-            run, _ = scheduling.claim(mailbox)
-            begun = scheduling.start(mailbox.pk, run.token)
-            assert begun is not None
-            new.append(polling.poll(begun).new)
-            assert begun.error == ""
-    assert new == [MESSAGES, 0]
+        runs = [fetch(mailbox), fetch(mailbox)]
+    assert [run.error for run in runs] == ["", ""]
+    assert [run.new for run in runs] == [MESSAGES, 0]
     assert [blobs.read(message) for message in Message.objects.order_by("pk")] == raws

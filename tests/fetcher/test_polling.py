@@ -15,12 +15,13 @@ from django.utils import timezone
 from accounts.mailboxes import change_mailbox
 from accounts.models import Mailbox
 from fetcher import polling, scheduling
-from fetcher.models import FetchRun, SeenUid
+from fetcher.models import SeenUid
 from mail import blobs
 from mail.deeds import delete_message
 from mail.models import Message
 from tests import factories
 from tests.certificates import Authority
+from tests.fetching import fetch
 from tests.servers import Cut, Do, Fault, Say, ScriptedPop3Server, Stall
 
 pytestmark = pytest.mark.django_db
@@ -46,16 +47,6 @@ def mailbox_on(server: ScriptedPop3Server, **fields: Any) -> Mailbox:
         "incoming_password": PASSWORD,
     }
     return factories.mailbox(**settings | fields)
-
-
-def fetch(mailbox: Mailbox) -> FetchRun:
-    """Poll once, as a worker does."""
-    run, _ = scheduling.claim(mailbox)
-    begun = scheduling.start(mailbox.pk, run.token)
-    assert begun is not None
-    polling.poll(begun)
-    mailbox.refresh_from_db()
-    return begun
 
 
 def deliver(server: ScriptedPop3Server, count: int, **fields: Any) -> list[bytes]:
