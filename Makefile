@@ -15,7 +15,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-header --no-annotate --quiet $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-embedded test-services lint format bench lock clean
+.PHONY: help run demo test test-embedded test-services lint format bench bench-reading lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -52,6 +52,9 @@ format: $(STAMPS)/dev ## put every file into the house's form
 
 bench: $(STAMPS)/test ## messages a second, end to end, beside the pipelined limit
 	$(PYTHON) -m bench $(BENCH_ARGS)
+
+bench-reading: $(STAMPS)/test ## what pages cost at 100,000 and 1,000,000 messages, on PostgreSQL
+	$(PYTHON) -m tests.services $(PYTHON) -m bench.reading $(BENCH_ARGS)
 
 # Needs uv. Each lock is a subset of the next, so that what is tested is what runs. LOCK_ARGS="--upgrade" renews.
 lock: ## write requirements/*.txt again from pyproject.toml

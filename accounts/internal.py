@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TypeVar, cast
 
 from django.db.models import Exists, ExpressionWrapper, F, Model, OuterRef, Q, QuerySet, TextField, Value
-from django.db.models.expressions import Combinable
 from django.db.models.functions import Concat
 
 from accounts.addresses import domain_covers, domain_of
@@ -21,16 +20,15 @@ def covering(domains: QuerySet[M], domain: str) -> QuerySet[M]:
     return cast("QuerySet[M]", domains.annotate(covered=covered).filter(equal_or_parent))
 
 
-def is_internal(organization: str, address: str, domain: str) -> Combinable:
-    """Condition on an outer query whose columns are named: the address is a colleague's or at an own mail domain.
+def is_internal(organization: Organization | int, address: str = "address", domain: str = "domain") -> Q:
+    """Condition on rows whose columns are named: the address is a colleague's or at an own mail domain.
 
-    Deactivated users and inactive mailboxes count.
+    Deactivated users and inactive mailboxes count. The addresses are read once a query, however many rows it looks at.
     """
-    return (
-        Exists(User.objects.filter(organization=OuterRef(organization), email=OuterRef(address)))
-        | Exists(Mailbox.objects.filter(owner__organization=OuterRef(organization), email_address=OuterRef(address)))
-        | Exists(covering(MailDomain.objects.filter(organization=OuterRef(organization)), domain))
-    )
+    users = User.objects.filter(organization=organization).values("email")
+    mailboxes = Mailbox.objects.filter(owner__organization=organization).values("email_address")
+    domains = covering(MailDomain.objects.filter(organization=organization), domain)
+    return Q(**{f"{address}__in": users}) | Q(**{f"{address}__in": mailboxes}) | Q(Exists(domains))
 
 
 def own_addresses(user: User) -> set[str]:

@@ -22,6 +22,7 @@ from customers.changes import change_customer, create_customer
 from customers.models import Customer, CustomerQuerySet
 from mail.matching import with_customer
 from mail.models import MessageQuerySet
+from sharing.modes import modes_of
 from sharing.policies import is_ticked, may_tick, tick, untick
 from sharing.visibility import listed_once, visible_to
 
@@ -156,7 +157,7 @@ class CustomerShareEmails(_CustomerView):
     def get(self, _request: Request, pk: int) -> Response:
         """Whether it is ticked."""
         customer = self.customer(pk)
-        if not may_tick(self.caller):
+        if not may_tick(self.caller, modes_of(self.caller.organization)):
             raise NotPossible("Share Email works with Custom sharing only, and none of your mailboxes uses it.")
         return Response({"shared": is_ticked(self.caller, customer)})
 

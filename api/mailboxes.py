@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
@@ -17,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.connecting import complete
-from accounts.mailboxes import NotPossible, activate, change_mailbox, deactivate
+from accounts.mailboxes import NotPossible
 from accounts.models import ADDRESS_LENGTH, Mailbox, User
 from api.base import ApiListView, ApiView, ColleagueField, StrictSerializer
 from api.errors import about
@@ -27,8 +28,11 @@ from fetcher.models import FetchRun
 from fetcher.tasks import fetch_now
 from mail.accounts import has_mail_account
 from mail.models import Message
+from sharing.administering import change_mailbox, switch_mailbox
 from sharing.models import SharingPolicy
+from sharing.modes import Modes, modes_of, require_open_to, standing_of
 from sharing.policies import connect_mailbox, set_policy
+from sharing.preview import Preview, preview
 
 _NO_ACCOUNT = "Set up the CRM Mail account first: it is where fetched mail is kept."
 _POP3_ONLY = frozenset(
@@ -66,15 +70,16 @@ def _port() -> serializers.IntegerField:
 
 
 class SharingModeField(Choice):
-    """The mode of a mailbox's policy; null is shown while none was chosen, and can't be chosen (R13)."""
+    """The mode that holds for a mailbox; null is shown while none was chosen, and can't be chosen (R13)."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(SharingPolicy.Mode, allow_null=True, **options)
+        self.set_name = "SharingMode"
 
     def get_attribute(self, instance: Mailbox) -> str | None:
         """The mode, or None."""
-        policy = getattr(instance, "policy", None)
-        return policy.mode if policy else None
+        modes: Modes = self.context["modes"]
+        return modes.of(instance)
 
     def run_validation(self, data: Any = empty) -> Any:
         """The chosen mode (`ValidationError` otherwise)."""
@@ -183,11 +188,27 @@ class FetchSerializer(serializers.Serializer[Any]):
     run = RunSerializer()
 
 
+class FixedSerializer(serializers.Serializer[Any]):
+    """That administrators have fixed the mode: why, and which of them."""
+
+    reason = serializers.CharField()
+    by = serializers.IntegerField(allow_null=True)
+
+
 class SharingSerializer(StrictSerializer):
     """How far a mailbox is shared; `excluded_domains` left out stay as they are."""
 
     mode = SharingModeField()
     excluded_domains = ExcludedDomainsField(required=False)
+    fixed = FixedSerializer(read_only=True, allow_null=True)
+
+
+class PreviewSerializer(serializers.Serializer[Preview]):
+    """Messages that would become visible to colleagues or hidden from them, and how many customers' mail they are."""
+
+    becomes_visible = serializers.IntegerField()
+    becomes_hidden = serializers.IntegerField()
+    customers = serializers.IntegerField()
 
 
 class MailboxFilter(filters.FilterSet):
@@ -217,6 +238,10 @@ class _MailboxView(ApiView):
             .prefetch_related("policy__excluded_domains")
         )
 
+    def get_serializer_context(self) -> dict[str, Any]:
+        """The modes of all mailboxes, read once."""
+        return {**super().get_serializer_context(), "modes": modes_of(self.caller.organization)}
+
     def mailbox(self, pk: int) -> Mailbox:
         """One of them, 404 otherwise."""
         mailbox: Mailbox = get_object_or_404(self.get_queryset(), pk=pk)
@@ -238,6 +263,7 @@ class Mailboxes(ApiListView, _MailboxView):
         if not has_mail_account(owner):
             raise NotPossible(_NO_ACCOUNT)
         fields = complete({name: value for name, value in given.items() if name not in _DECIDED_APART})
+        require_open_to(owner, given["sharing_mode"])
         with transaction.atomic():
             with about("email_address", refused="excluded_domains"):
                 mailbox = connect_mailbox(
@@ -247,7 +273,7 @@ class Mailboxes(ApiListView, _MailboxView):
                     excluded_domains=given.get("excluded_domains", []),
                     **fields,
                 )
-            _switch(mailbox, given.get("is_active"))
+            _switch(self.caller, mailbox, given.get("is_active"))
         return self.shown(self.mailbox(mailbox.pk), status=201)
 
 
@@ -270,10 +296,10 @@ class MailboxDetail(_MailboxView):
         with transaction.atomic():
             if fields:
                 with about("email_address"):
-                    change_mailbox(mailbox, **fields)
+                    change_mailbox(self.caller, mailbox, **fields)
             if "sharing_mode" in given or "excluded_domains" in given:
                 _share(self.caller, mailbox, given.get("sharing_mode"), given.get("excluded_domains"))
-            _switch(mailbox, given.get("is_active"))
+            _switch(self.caller, mailbox, given.get("is_active"))
         return self.shown(self.mailbox(pk))
 
 
@@ -283,7 +309,7 @@ class MailboxActivation(_MailboxView):
     @extend_schema(request=None, responses={200: MailboxSerializer})
     def post(self, _request: Request, pk: int) -> Response:
         """Make this the mailbox that is polled and sent from; the one that was stops."""
-        activate(self.mailbox(pk))
+        switch_mailbox(self.caller, self.mailbox(pk), is_active=True)
         return self.shown(self.mailbox(pk))
 
 
@@ -311,37 +337,57 @@ class MailboxRuns(ApiListView, _MailboxView):
         return FetchRun.objects.filter(mailbox=mailbox).select_related("mailbox")
 
 
-class MailboxSharing(_MailboxView):
-    """The sharing of a mailbox, for its owner and administrators (R20, R25)."""
-
+class _SharingView(_MailboxView):
     serializer_class = SharingSerializer
 
+    def change(self, request: Request, mailbox: Mailbox) -> Callable[[], object]:
+        """The deed that the body asks for."""
+        given = self.checked(request)
+        return lambda: _share(self.caller, mailbox, given["mode"], given.get("excluded_domains"))
+
+
+class MailboxSharing(_SharingView):
+    """The sharing of a mailbox, for its owner and administrators (R20, R25)."""
+
     def get(self, _request: Request, pk: int) -> Response:
-        """Show mode and excluded domains."""
+        """Show mode and excluded domains, and the administrators' rule where one has fixed the mode."""
         mailbox = self.mailbox(pk)
+        standing = standing_of(mailbox)
+        rule = standing.rule
         return Response(
             {
-                "mode": SharingModeField().get_attribute(mailbox),
+                "mode": standing.mode,
                 "excluded_domains": ExcludedDomainsField().get_attribute(mailbox),
+                "fixed": {"reason": rule.reason, "by": rule.set_by_id} if rule else None,
             }
         )
 
     def put(self, request: Request, pk: int) -> Response:
-        """Choose them; acts on the next request."""
-        mailbox = self.mailbox(pk)
-        given = self.checked(request)
-        _share(self.caller, mailbox, given["mode"], given.get("excluded_domains"))
+        """Choose them; acts on the next request. 409 where administrators have fixed another mode."""
+        self.change(request, self.mailbox(pk))()
         return self.get(request, pk)
 
 
+class MailboxSharingPreview(_SharingView):
+    """What a change of sharing would do (R26). Nothing is changed."""
+
+    @extend_schema(responses={200: PreviewSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """How many messages of how many customers would become visible to colleagues, or hidden from them."""
+        mailbox = self.mailbox(pk)
+        foreseen = preview([mailbox.owner], self.change(request, mailbox))
+        return Response(PreviewSerializer(foreseen).data)
+
+
 def _share(actor: User, mailbox: Mailbox, mode: str | None, domains: list[str] | None) -> None:
-    chosen = mode or SharingModeField().get_attribute(mailbox)
+    chosen = mode or standing_of(mailbox).mode
     if chosen is None:
         raise ValidationError({"sharing_mode": ["Choose public, custom or private."]})
+    require_open_to(mailbox.owner, chosen)
     with about("excluded_domains"):
         set_policy(mailbox, actor=actor, mode=chosen, excluded_domains=domains)
 
 
-def _switch(mailbox: Mailbox, is_active: bool | None) -> None:
+def _switch(actor: User, mailbox: Mailbox, is_active: bool | None) -> None:
     if is_active is not None and is_active != mailbox.is_active:
-        (activate if is_active else deactivate)(mailbox)
+        switch_mailbox(actor, mailbox, is_active=is_active)

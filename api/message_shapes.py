@@ -179,6 +179,7 @@ class VisibilitySerializer(serializers.Serializer[Any]):
     visible = serializers.BooleanField()
     rule = serializers.IntegerField()
     reason = serializers.CharField()
+    setting = serializers.CharField(help_text="What made it so, for the owner what decides about colleagues.")
     viewers = ColleagueSerializer(many=True, allow_null=True)
 
 

@@ -39,7 +39,7 @@ from mail.reading import attachment_bytes, download_type, raw_for
 from mail.search import search
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
-from sharing.visibility import explain, viewers_of, visible_to
+from sharing.visibility import explain, explain_to_colleagues, setting_behind, viewers_of, visible_to
 
 
 class MessageFilter(filters.FilterSet):
@@ -66,7 +66,7 @@ class MessageFilter(filters.FilterSet):
 
     def filter_customer(self, messages: MessageQuerySet, _: str, pk: int) -> MessageQuerySet:
         """Messages whose correspondent it is."""
-        return messages.filter(has_correspondent(customer=pk))
+        return messages.filter(has_correspondent(self._caller.organization_id, customer=pk))
 
     def filter_folder(self, messages: MessageQuerySet, _: str, pk: int) -> MessageQuerySet:
         """The caller's own messages in a folder of theirs."""
@@ -93,7 +93,8 @@ class _MessageView(ApiView):
     def visible(self, pk: int) -> Message:
         """A message that the caller may see, 404 otherwise."""
         return get_object_or_404(
-            visible_to(self.caller).select_related("owner__organization", "thread", "folder", "body"), pk=pk
+            visible_to(self.caller).select_related("owner__organization", "mailbox__owner", "thread", "folder", "body"),
+            pk=pk,
         )
 
     def own(self, pk: int) -> Message:
@@ -222,11 +223,13 @@ class MessageVisibility(_MessageView):
         message = self.visible(pk)
         verdict = explain(self.caller, message)
         is_owner = message.owner_id == self.caller.pk
+        decisive = explain_to_colleagues(message) if is_owner else verdict
         return self.shown(
             {
                 "visible": verdict.visible,
                 "rule": verdict.line,
                 "reason": verdict.reason,
+                "setting": setting_behind(message, decisive.line),
                 "viewers": viewers_of(message) if is_owner else None,
             }
         )

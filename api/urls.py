@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from api import customers, docs, errors, mail_account, mailboxes, messages, tokens, users
+from api import customers, docs, errors, mail_account, mailboxes, messages, sharing_rules, tokens, users
 from customers.models import Customer
 
 urlpatterns = [
@@ -11,6 +11,8 @@ urlpatterns = [
     path("auth/token/", tokens.TokenView.as_view()),
     path("users/", users.Users.as_view()),
     path("users/<int:pk>/", users.UserDetail.as_view()),
+    path("sharing-rules/", sharing_rules.SharingRules.as_view()),
+    path("sharing-rules/<int:pk>/", sharing_rules.SharingRuleDetail.as_view()),
     path("mail-account/", mail_account.MailAccountView.as_view()),
     path("mailboxes/", mailboxes.Mailboxes.as_view()),
     path("mailboxes/<int:pk>/", mailboxes.MailboxDetail.as_view()),
@@ -18,6 +20,7 @@ urlpatterns = [
     path("mailboxes/<int:pk>/fetch/", mailboxes.MailboxFetch.as_view()),
     path("mailboxes/<int:pk>/runs/", mailboxes.MailboxRuns.as_view()),
     path("mailboxes/<int:pk>/sharing/", mailboxes.MailboxSharing.as_view()),
+    path("mailboxes/<int:pk>/sharing/preview/", mailboxes.MailboxSharingPreview.as_view()),
     *(
         pattern
         for prefix, kind in (("leads", Customer.Kind.LEAD), ("contacts", Customer.Kind.CONTACT))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
@@ -12,12 +11,11 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.members import add_member, invite_by_mail, rename
 from accounts.models import ADDRESS_LENGTH, User
-from accounts.organizations import change_role, deactivate_user, reactivate_user
 from api.base import ApiListView, ApiView, IsAdministrator, StrictSerializer
 from api.errors import about
 from api.schema import Choice
+from sharing import administering
 
 
 class UserSerializer(StrictSerializer):
@@ -68,9 +66,9 @@ class Users(ApiListView, _UserView):
             raise ValidationError({"is_active": ["New users are active. Deactivate them afterwards."]})
         person = {"email": given["email"], "name": given.get("name", ""), "role": given.get("role", "member")}
         if "password" in given:
-            return self.shown(add_member(self.caller, password=given["password"], **person), status=201)
+            return self.shown(administering.add_member(self.caller, password=given["password"], **person), status=201)
         with about("email"):
-            invitation = invite_by_mail(self.caller, **person)
+            invitation = administering.invite_by_mail(self.caller, **person)
         invited = User(email=invitation.email, name=invitation.name, role=invitation.role, is_active=False)
         return self.shown(invited, status=201)
 
@@ -89,11 +87,5 @@ class UserDetail(_UserView):
         change = UserChangeSerializer(user, data=request.data, partial=True)
         change.is_valid(raise_exception=True)
         given = change.validated_data
-        with transaction.atomic():
-            if "name" in given:
-                rename(user, given["name"])
-            if given.get("role", user.role) != user.role:
-                change_role(user, given["role"])
-            if given.get("is_active", user.is_active) != user.is_active:
-                (reactivate_user if given["is_active"] else deactivate_user)(user)
+        administering.change_user(self.caller, user, **given)
         return self.shown(user)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import environ
+from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -46,6 +47,9 @@ BASE_URL = env.str("CRM_MAIL_BASE_URL", f"http://{HOST}:{PORT}").rstrip("/")
 METRICS_TOKEN = env.str("CRM_MAIL_METRICS_TOKEN", "")
 HTTPS = BASE_URL.startswith("https://")
 ALLOWED_HOSTS = env.list("CRM_MAIL_ALLOWED_HOSTS", default=[BASE_URL.split("//")[1].split(":")[0], "localhost", HOST])
+
+#: Days that entries of the audit log are kept; 0 keeps them for ever.
+AUDIT_DAYS = env.int("CRM_MAIL_AUDIT_DAYS", 730)
 
 # --- mail servers ---------------------------------------------------------------------------------------------------
 ALLOWED_MAIL_NETWORKS = [ipaddress.ip_network(n) for n in env.list("CRM_MAIL_ALLOWED_MAIL_NETWORKS", default=[])]
@@ -134,6 +138,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 else:
     DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        # Compiling a page's statements takes many times longer than running them.
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", "-c jit=off")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
@@ -168,12 +175,13 @@ CELERY_BEAT_SCHEDULE = {
         "task": "fetcher.tasks.dispatch_due",
         "schedule": DISPATCH_SECONDS,
         "options": {"expires": DISPATCH_SECONDS},
-    }
+    },
+    "purge-audit-log": {"task": "sharing.tasks.purge_audit_log", "schedule": crontab(hour=3, minute=30)},
 }
 
 # --- people ---------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["portal.adapter.Backend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {

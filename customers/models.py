@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import ExpressionWrapper, Q, Value
+from django.db.models.functions import StrIndex, Substr
 from django.utils import timezone
 
 from accounts.addresses import normalize_address
+from accounts.internal import is_internal
 from accounts.models import ADDRESS_LENGTH, Organization, User
 
 if TYPE_CHECKING:
@@ -89,6 +91,16 @@ class Customer(models.Model):
         return f"{self.first_name} {self.last_name}".strip()
 
 
+class CustomerAddressQuerySet(models.QuerySet["CustomerAddress"]):
+    """Named questions about the addresses of customers."""
+
+    def with_colleagues_marked(self, organization: Organization) -> CustomerAddressQuerySet:
+        """The addresses with the column `is_colleagues`: it is internal, so mail with it is never shared."""
+        domain = Substr("address", StrIndex("address", Value("@")) + 1)
+        internal = ExpressionWrapper(is_internal(organization), output_field=models.BooleanField())
+        return self.annotate(domain=domain).annotate(is_colleagues=internal)
+
+
 class CustomerAddress(models.Model):
     """One normalised address of a customer. The organisation is repeated here for the index that matching uses."""
 
@@ -96,6 +108,8 @@ class CustomerAddress(models.Model):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
     address = models.CharField(max_length=ADDRESS_LENGTH)
     is_primary = models.BooleanField(default=False)
+
+    objects = CustomerAddressQuerySet.as_manager()
 
     class Meta:
         ordering = ["-is_primary", "id"]

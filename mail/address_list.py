@@ -20,6 +20,7 @@ _MAX_COMMENT_DEPTH = 20
 def parse_address_list(value: str, decode: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     """The (display name, normalised address) pairs of a header, in order; what is no address is left out.
 
+    Something with an @ that can't be read as one address is a pair of empty strings: who it is remains unknown.
     `decode` turns the raw text of a display name into what people read.
     """
     words: list[str] = []
@@ -46,15 +47,13 @@ def parse_address_list(value: str, decode: Callable[[str], str]) -> Iterator[tup
 def _mailbox(phrase: list[str], spec: list[str], decode: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     """The pair that a phrase and an addr-spec make, or nothing when the latter is none."""
     lexemes = [lexeme for lexeme in spec if not lexeme.isspace()]
-    if lexemes.count("@") != 1:
-        return
     # Words beside each other without a dot or @ between them are no addr-spec: "bea@acme.example evil" is refused whole.
-    for left, right in pairwise(lexemes):
-        if left not in "@." and right not in "@.":
-            return
-    address = normalize_address("".join(_unquoted(lexeme) for lexeme in lexemes))
+    is_spec = lexemes.count("@") == 1 and all(left in "@." or right in "@." for left, right in pairwise(lexemes))
+    address = normalize_address("".join(_unquoted(lexeme) for lexeme in lexemes)) if is_spec else None
     if address is not None:
         yield decode(_phrase(phrase)), address
+    elif any("@" in lexeme for lexeme in lexemes):
+        yield "", ""
 
 
 def _phrase(lexemes: list[str]) -> str:

@@ -1,23 +1,24 @@
 """Messages as conversations: the copies and answers that share a root, the latest first (R30).
 
-Everything is worked out from the messages that are passed in, so nothing tells of one that is not among them.
+Everything is worked out from the messages that are passed in, so nothing tells of one that is not among them. They are
+walked newest first, only as far as a page needs: a record's mail costs the same however much there is.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from django.db.models import F, Max, Q, Window
-from django.db.models.functions import RowNumber
-from django.utils.dateparse import parse_datetime
+from django.db.models import QuerySet
 
-from mail.models import Message, MessageQuerySet
+from accounts.models import User
+from mail.cursors import Place
+from mail.models import Correspondence, Message, MessageQuerySet
+from mail.walking import Candidates, walk
 
-PAGE = 25
+PAGE = 20
 #: The latest messages of a conversation that a page shows; the others are reached from any of them.
-SHOWN = 20
+SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Conversation:
 
     root: str
     messages: list[Message]
+    #: Whether more of it was met than is shown.
+    has_more: bool = False
 
     @property
     def latest(self) -> Message:
@@ -41,40 +44,51 @@ class Page:
     cursor: str
 
 
-def page_of(messages: MessageQuerySet, cursor: str = "") -> Page:
-    """A page of the conversations in `messages`, by their newest message; two queries.
+def page_of(
+    messages: MessageQuerySet,
+    cursor: str = "",
+    *,
+    links: QuerySet[Correspondence] | None = None,
+    reader: User | None = None,
+) -> Page:
+    """A page of the conversations in `messages`, by their newest message.
 
-    `cursor` is that of the page before; one that can't be read counts as none.
+    They are looked for among the messages of `links`, where those are given. With `reader` each message is listed
+    once, their own copy first. `cursor` is that of the page before; one that can't be read counts as none. The number
+    of queries does not depend on how many messages there are.
     """
-    roots = messages.order_by().values("thread__root").annotate(last=Max("date")).order_by("-last", "-thread__root")
-    after = _read(cursor)
-    if after is not None:
-        moment, root = after
-        roots = roots.filter(Q(last__lt=moment) | Q(last=moment, thread__root__lt=root))
-    chosen = list(roots[: PAGE + 1])
-    shown = [row["thread__root"] for row in chosen[:PAGE]]
-    by_root: dict[str, list[Message]] = defaultdict(list)
-    place = Window(RowNumber(), partition_by=F("thread__root"), order_by=(F("date").desc(), F("pk").desc()))
-    for message in (
-        messages.filter(thread__root__in=shown)
-        .annotate(place=place)
-        .filter(place__lte=SHOWN)
-        .select_related("owner", "mailbox", "thread")
-        .newest_first()
-    ):
-        by_root[message.thread.root].append(message)
-    last = chosen[PAGE - 1] if len(chosen) > PAGE else None
-    return Page(
-        [Conversation(root, by_root[root]) for root in shown if by_root[root]],
-        f"{last['last'].isoformat()}|{last['thread__root']}" if last else "",
-    )
+    before = end = Place.read(cursor)
+    candidates = Candidates(messages, before) if links is None else Candidates(links, before, pk="message")
+    found: dict[str, list[int]] = {}
+    longer: set[str] = set()
+    shown_before: set[str] = set()
+    for batch in walk(candidates, messages, reader):
+        if before is not None:
+            shown_before |= _roots_upto(messages, before, {row.root for row in batch.rows})
+        for row in batch.rows:
+            if row.root in shown_before:
+                continue
+            if row.root not in found and len(found) == PAGE:
+                return Page(_load(found, longer), str(end))
+            known = found.setdefault(row.root, [])
+            if len(known) < SHOWN:
+                known.append(row.pk)
+            else:
+                longer.add(row.root)
+            end = row.place
+        if batch.is_last:
+            return Page(_load(found, longer), "")
+        end = batch.end
+    return Page(_load(found, longer), str(end))
 
 
-def _read(cursor: str) -> tuple[datetime, str] | None:
-    moment, _, root = cursor.partition("|")
-    try:
-        date = parse_datetime(moment)
-        date = date.astimezone(UTC) if date is not None and date.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
-    return (date, root) if date is not None and root and "\0" not in root else None
+def _roots_upto(messages: MessageQuerySet, before: Place, roots: Collection[str]) -> set[str]:
+    """Those of `roots` that an earlier page has shown."""
+    earlier = messages.filter(before.upto(), thread__root__in=roots)
+    return set(earlier.order_by().values_list("thread__root", flat=True).distinct()) if roots else set()
+
+
+def _load(found: dict[str, list[int]], longer: Collection[str]) -> list[Conversation]:
+    wanted = [pk for pks in found.values() for pk in pks]
+    messages = Message.objects.in_bulk(wanted)
+    return [Conversation(root, [messages[pk] for pk in pks], root in longer) for root, pks in found.items()]

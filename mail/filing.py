@@ -53,6 +53,7 @@ def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message
             sent = sender is not None and sender.address in own
             messages.append(
                 Message(
+                    organization_id=owner.organization_id,
                     mailbox=mailbox,
                     owner=owner,
                     thread=thread,

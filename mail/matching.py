@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 
 from accounts.addresses import domain_of
 from accounts.internal import is_internal, own_addresses
@@ -38,12 +38,18 @@ def match(organization: Organization, messages: Sequence[tuple[Message, Iterable
             customers[address].append(customer)
     Correspondence.objects.bulk_create(
         (
-            Correspondence(message=message, customer_id=customer, role=role, address=address, domain=domain)
+            Correspondence(
+                message=message, customer_id=customer, role=role, address=address, domain=domain, date=message.date
+            )
             for message, role, address, domain in meetings
             for customer in customers[address]
         ),
         batch_size=_BATCH,
     )
+    met = {message.pk: message for message, _, address, _ in meetings if customers[address]}
+    Message.objects.filter(pk__in=met).update(has_customer=True)
+    for message in met.values():
+        message.has_customer = True
 
 
 def relink(customer: Customer) -> None:
@@ -58,23 +64,21 @@ def relink(customer: Customer) -> None:
             message__owner__organization=customer.organization_id,
         )
         .filter(~Q(role=Participant.Role.FROM) | Q(address=F("message__from_address")))
-        .values_list("message_id", "role", "address")
+        .values_list("message_id", "role", "address", "message__date")
         .distinct()
     )
     Correspondence.objects.bulk_create(
         (
             Correspondence(
-                message_id=message,
-                customer=customer,
-                role=role,
-                address=address,
-                domain=domain_of(address),
+                message_id=message, customer=customer, role=role, address=address, domain=domain_of(address), date=date
             )
-            for message, role, address in found.iterator()
+            for message, role, address, date in found.iterator()
             if (message, role, address) not in known
         ),
         batch_size=_BATCH,
     )
+    linked = customer.correspondences.values("message")
+    Message.objects.filter(pk__in=linked, has_customer=False).update(has_customer=True)
 
 
 def redirect(user: User) -> None:
@@ -87,32 +91,49 @@ def redirect(user: User) -> None:
         Message.objects.owned_by(user).filter(wrong).exclude(direction=direction).update(direction=direction)
 
 
-def effective(links: QuerySet[Correspondence]) -> QuerySet[Correspondence]:
-    """Those of `links` that make a correspondent now: From of a received message, To or Cc of a sent one, never a colleague."""
+def effective(
+    links: QuerySet[Correspondence], organization: Organization | int, *, direction: str = "message__direction"
+) -> QuerySet[Correspondence]:
+    """Those of an organisation's `links` that make a correspondent now.
+
+    From of a received message, To or Cc of a sent one; never a colleague (sharing.md). `direction` names the column
+    that holds the message's.
+    """
     return links.filter(
-        Q(message__direction=Message.Direction.RECEIVED, role=Participant.Role.FROM)
-        | Q(
-            message__direction=Message.Direction.SENT,
-            role__in=(Participant.Role.TO, Participant.Role.CC),
-        )
-    ).exclude(is_internal("message__owner__organization", "address", "domain"))
+        Q(**{direction: Message.Direction.RECEIVED, "role": Participant.Role.FROM})
+        | Q(**{direction: Message.Direction.SENT, "role__in": (Participant.Role.TO, Participant.Role.CC)})
+    ).exclude(is_internal(organization))
 
 
-def has_correspondent(**conditions: Any) -> Exists:
-    """Condition on messages: they have a correspondent customer, evaluated now. `conditions` narrow which link counts."""
-    return Exists(effective(Correspondence.objects.filter(message=OuterRef("pk"), **conditions)))
+def links_here(organization: Organization | int) -> QuerySet[Correspondence]:
+    """In a subquery of messages: the links that make a correspondent of the outer message."""
+    direction = ExpressionWrapper(OuterRef("direction"), output_field=CharField())
+    links = Correspondence.objects.filter(message=OuterRef("pk")).annotate(direction=direction)
+    return effective(links, organization, direction="direction")
+
+
+def has_correspondent(organization: Organization | int, **conditions: Any) -> Q:
+    """Condition on an organisation's messages: they have a correspondent customer now; `conditions` narrow which link counts."""
+    return Q(has_customer=True) & Q(Exists(links_here(organization).filter(**conditions)))
 
 
 def with_customer(messages: MessageQuerySet, customer: Customer) -> MessageQuerySet:
     """Those of `messages` whose correspondent is `customer`: what the related list holds (interface.md)."""
-    return messages.filter(has_correspondent(customer=customer))
+    return messages.filter(has_correspondent(customer.organization_id, customer=customer))
 
 
 def correspondents(messages: Sequence[Message]) -> dict[int, list[Customer]]:
-    """The correspondent customers of each message, by message id; one query."""
-    found: dict[int, list[Customer]] = {message.pk: [] for message in messages}
-    links = effective(Correspondence.objects.filter(message__in=list(found))).select_related("customer")
-    for link in links.order_by("id"):
+    """The correspondent customers of each message of one organisation, by message id; one query."""
+    if not messages:
+        return {}
+    return correspondents_by_id([message.pk for message in messages], messages[0].organization_id)
+
+
+def correspondents_by_id(messages: Sequence[int], organization: Organization | int) -> dict[int, list[Customer]]:
+    """The correspondent customers of the messages with these ids, in an organisation; one query."""
+    found: dict[int, list[Customer]] = {pk: [] for pk in messages}
+    links = Correspondence.objects.filter(message__in=messages).select_related("customer").order_by("id")
+    for link in effective(links, organization):
         if link.customer not in found[link.message_id]:
             found[link.message_id].append(link.customer)
     return found

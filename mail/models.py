@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import ADDRESS_LENGTH, Mailbox, User
+from accounts.models import ADDRESS_LENGTH, Mailbox, Organization, User
 from customers.models import Customer
 
 if TYPE_CHECKING:
@@ -90,10 +90,17 @@ class Thread(models.Model):
     is_private = models.BooleanField(default=False)
 
     class Meta:
-        indexes = [models.Index(fields=["owner", "root"], name="thread_by_root")]
+        indexes = [
+            models.Index(fields=["owner", "root"], name="thread_by_root"),
+            models.Index(fields=["root"], name="thread_across_owners"),
+        ]
 
     def __str__(self) -> str:
         return self.root
+
+
+#: Condition on messages: their owner has put them into Trash.
+IN_TRASH = Q(folder__kind=Folder.Kind.TRASH)
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
@@ -109,7 +116,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def not_discarded(self) -> MessageQuerySet:
         """Without what its owner has put into Trash."""
-        return self.exclude(folder__kind=Folder.Kind.TRASH)
+        return self.filter(~IN_TRASH)
 
     def newest_first(self) -> MessageQuerySet:
         """By date of the message, the latest first."""
@@ -117,7 +124,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
 
 class Message(models.Model):
-    """One copy of a message, in one user's mailbox. Its unchanged bytes are in `RawChunk` (R16)."""
+    """One copy of a message, in one user's mailbox. Its unchanged bytes are in `RawChunk` (R16).
+
+    The owner's organisation is repeated here for the index that lists of shared mail walk along.
+    """
 
     class Direction(models.TextChoices):
         """Whether its owner wrote it (sharing.md, *sent*)."""
@@ -125,6 +135,7 @@ class Message(models.Model):
         RECEIVED = "received", "Received"
         SENT = "sent", "Sent"
 
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
     mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="messages")
     owner = models.ForeignKey(User, models.CASCADE, related_name="messages")
     thread = models.ForeignKey(Thread, models.CASCADE, related_name="messages")
@@ -146,6 +157,9 @@ class Message(models.Model):
     has_all_participants = models.BooleanField(
         default=True, help_text="whether no address of the headers was left out; else an excluded one may be among them"
     )
+    has_customer = models.BooleanField(
+        default=False, help_text="false only where no customer's address stands in From, To or Cc; narrows searches"
+    )
     note = models.TextField(blank=True, help_text="what could not be read or fetched, for people")
 
     is_draft = models.BooleanField(default=False)
@@ -164,6 +178,10 @@ class Message(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["folder", "-date", "-id"], name="message_in_folder"),
+            models.Index(fields=["folder"], condition=Q(is_read=False), name="message_unread"),
+            models.Index(
+                fields=["organization", "-date", "-id"], condition=Q(has_customer=True), name="message_with_customer"
+            ),
             models.Index(fields=["owner", "-date", "-id"], name="message_of_owner"),
             models.Index(fields=["owner", "message_id"], name="message_by_id"),
             models.Index(fields=["owner", "from_address"], name="message_by_sender"),
@@ -251,17 +269,18 @@ class Correspondence(models.Model):
     """The meeting of a message's From, To or Cc with a customer's address, kept for the index.
 
     Whether it makes a *correspondent* (sharing.md) depends on the message's direction and on who is a colleague today:
-    ask `effective_correspondence` in `mail.matching`.
+    ask `mail.matching.effective`. The message's date is repeated here, so that a record's mail can be read newest first.
     """
 
     message = models.ForeignKey(Message, models.CASCADE, related_name="correspondences")
-    customer = models.ForeignKey(Customer, models.CASCADE, related_name="correspondences")
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="correspondences", db_index=False)
     role = models.CharField(max_length=8, choices=Participant.Role)
     address = models.CharField(max_length=ADDRESS_LENGTH)
     domain = models.CharField(max_length=253)
+    date = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["customer", "message"], name="correspondence_of_customer")]
+        indexes = [models.Index(fields=["customer", "-date", "-message"], name="correspondence_by_date")]
         constraints = [
             models.UniqueConstraint(fields=["message", "customer", "role", "address"], name="correspondence_once")
         ]

@@ -325,7 +325,8 @@ def _default_name(kind: str, number: int) -> str:
 
 
 def _participants(headers: mime.Fields) -> tuple[tuple[ParsedParticipant, ...], bool]:
-    """Every address in order, once a role; and whether there may be more than are read."""
+    """Every address in order, once a role; and whether there may be more, too many or not to be read."""
+    unknown = headers.is_cut
     found: dict[tuple[str, str], ParsedParticipant] = {}
     room = MAX_ADDRESS_CHARS
     for header, role in _ROLES.items():
@@ -335,10 +336,13 @@ def _participants(headers: mime.Fields) -> tuple[tuple[ParsedParticipant, ...], 
                 return tuple(found.values()), True
             for name, address in parse_address_list(_clean(value), decode_words):
                 key = (role, address)
+                if not address:
+                    unknown = True
+                    continue
                 if key not in found and len(found) >= MAX_PARTICIPANTS:
                     return tuple(found.values()), True
                 found.setdefault(key, ParsedParticipant(role, name[:320], address, domain_of(address)))
-    return tuple(found.values()), headers.is_cut
+    return tuple(found.values()), unknown
 
 
 def _shortened(references: list[str]) -> tuple[str, ...]:

@@ -16,17 +16,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.mailboxes import NotPossible
 from accounts.members import invitation_link, mail_invitation
 from accounts.models import Mailbox, Organization, User
-from accounts.organizations import (
-    INVITATION_DAYS,
-    add_mail_domain,
-    change_role,
-    deactivate_user,
-    invite,
-    reactivate_user,
-    remove_mail_domain,
-)
+from accounts.organizations import INVITATION_DAYS
 from portal.requests import administrators_only, member
 from portal.setup import time_zone_choices
+from sharing import administering
 
 
 class InviteForm(forms.Form):
@@ -65,7 +58,7 @@ class MailDomainForm(forms.Form):
 def users(request: HttpRequest) -> HttpResponse:
     """Everybody in the organisation, with their state, role and mailboxes, and the invitations that are open."""
     organization = member(request).organization
-    pop3 = Mailbox.objects.filter(kind=Mailbox.Kind.POP3).select_related("policy", "owner").order_by("-is_active", "id")
+    pop3 = Mailbox.objects.filter(kind=Mailbox.Kind.POP3).select_related("owner").order_by("-is_active", "id")
     return render(
         request,
         "administration/users.html",
@@ -88,7 +81,7 @@ def user_invite(request: HttpRequest) -> HttpResponse:
     form = InviteForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            invitation, token = invite(member(request), **form.cleaned_data)
+            invitation, token = administering.invite(member(request), **form.cleaned_data)
         except NotPossible as error:
             form.add_error("email", str(error))
         else:
@@ -106,7 +99,7 @@ def user_invite(request: HttpRequest) -> HttpResponse:
 def invitation_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     """Make the link of an invitation worthless."""
     invitation = get_object_or_404(member(request).organization.invitations.filter(accepted_at=None), pk=pk)
-    invitation.delete()
+    administering.withdraw(member(request), invitation)
     messages.success(request, f"The invitation of {invitation.email} is withdrawn; its link no longer works.")
     return redirect("users")
 
@@ -117,7 +110,7 @@ def user_deactivate(request: HttpRequest, pk: int) -> HttpResponse:
     """Keep somebody out."""
     user = _colleague(request, pk)
     try:
-        deactivate_user(user)
+        administering.change_user(member(request), user, is_active=False)
     except NotPossible as error:
         messages.error(request, str(error))
     else:
@@ -133,7 +126,7 @@ def user_deactivate(request: HttpRequest, pk: int) -> HttpResponse:
 def user_reactivate(request: HttpRequest, pk: int) -> HttpResponse:
     """Let somebody in again."""
     user = _colleague(request, pk)
-    reactivate_user(user)
+    administering.change_user(member(request), user, is_active=True)
     messages.success(request, f"{user} can sign in again, and their active mailbox is fetched again.")
     return redirect("users")
 
@@ -148,7 +141,7 @@ def user_role(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, "Choose administrator or member.")
         return redirect("users")
     try:
-        change_role(user, role)
+        administering.change_user(member(request), user, role=role)
     except NotPossible as error:
         messages.error(request, str(error))
     else:
@@ -163,7 +156,7 @@ def organization(request: HttpRequest) -> HttpResponse:
     mine = member(request).organization
     form = OrganizationForm(request.POST or None, instance=Organization.objects.get(pk=mine.pk))
     if request.method == "POST" and form.is_valid():
-        form.save()
+        administering.change_organization(member(request), mine, **form.cleaned_data)
         messages.success(request, "Saved.")
         return redirect("organization")
     return _organization_page(request, form, MailDomainForm())
@@ -177,7 +170,7 @@ def mail_domain_add(request: HttpRequest) -> HttpResponse:
     form = MailDomainForm(request.POST)
     if form.is_valid():
         try:
-            added = add_mail_domain(mine, form.cleaned_data["domain"])
+            added = administering.add_mail_domain(member(request), form.cleaned_data["domain"])
         except ValidationError as error:
             form.add_error("domain", error)
         else:
@@ -192,7 +185,7 @@ def mail_domain_remove(request: HttpRequest, pk: int) -> HttpResponse:
     """Remove a mail domain; the last one stays."""
     domain = get_object_or_404(member(request).organization.mail_domains.all(), pk=pk)
     try:
-        remove_mail_domain(domain)
+        administering.remove_mail_domain(member(request), domain)
     except NotPossible as error:
         messages.error(request, str(error))
     else:

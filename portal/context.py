@@ -17,6 +17,7 @@ _SECTIONS = {
     "mail": "mail",
     "message": "mail",
     "thread": "mail",
+    "shared": "shared",
     "attachment": "mail",
     "email": "settings",
     "mailbox": "settings",
@@ -25,10 +26,15 @@ _SECTIONS = {
     "user": "administration",
     "invitation": "administration",
     "organization": "administration",
+    "sharing": "administration",
+    "audit": "administration",
     "help": "help",
     "mfa": "security",
     "account": "security",
 }
+
+
+_COUNTED = ("mail", "shared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class Item:
     icon: str
     url: str
     is_current: bool
+    #: What of it is counted as unread, if anything: the fragment `unread` fills it in.
+    counted: str
 
 
 class Portal:
@@ -64,13 +72,17 @@ class Portal:
         entries = [
             ("home", "Home", "home", reverse("home")),
             ("mail", "Mail", "mail", reverse("mail")),
+            ("shared", "Shared", "share", reverse("shared")),
             ("leads", "Leads", "leads", reverse("customer-list", args=["leads"])),
             ("contacts", "Contacts", "contacts", reverse("customer-list", args=["contacts"])),
             ("settings", "Settings", "settings", reverse("email-settings")),
         ]
         if member(self._request).is_admin:
             entries.append(("administration", "Administration", "shield", reverse("users")))
-        return [Item(label, icon, url, section == self.section) for section, label, icon, url in entries]
+        return [
+            Item(label, icon, url, section == self.section, section if section in _COUNTED else "")
+            for section, label, icon, url in entries
+        ]
 
     @cached_property
     def troubled_mailboxes(self) -> list[Mailbox]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -9,22 +10,26 @@ from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, register_converter
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.internal import internal_among
 from accounts.mailboxes import NotPossible
 from accounts.models import User
 from customers.changes import MAX_ADDRESSES, change_customer, check_addresses, create_customer
-from customers.models import Customer, CustomerQuerySet
+from customers.models import Customer, CustomerAddress, CustomerQuerySet
 from mail.conversations import page_of
-from mail.matching import with_customer
+from mail.matching import has_correspondent
+from mail.models import IN_TRASH
 from portal.forms import LinesField
 from portal.requests import member
-from sharing.policies import is_ticked, may_tick, tick, untick
-from sharing.visibility import listed_once, visible_to
+from sharing.models import SharedRecord
+from sharing.modes import modes_of
+from sharing.policies import may_tick, tick, ticked_among, untick
+from sharing.preview import preview
+from sharing.visibility import Sight, revealed_by_tick
 
 PER_PAGE = 50
 
@@ -93,7 +98,16 @@ def customer_list(request: HttpRequest, kind: str) -> HttpResponse:
     search = request.GET.get("search", "").replace("\0", "").strip()[:200]
     found = _customers(request, kind).search(search).select_related("owner").prefetch_related("addresses")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "customers/list.html", {"kind": kind, "page": page, "search": search})
+    user = member(request)
+    ticks = may_tick(user, modes_of(user.organization))
+    context = {
+        "kind": kind,
+        "page": page,
+        "search": search,
+        "may_tick": ticks,
+        "ticked": ticked_among(user, page.object_list) if ticks else set(),
+    }
+    return render(request, "customers/list.html", context)
 
 
 @login_required
@@ -120,15 +134,15 @@ def customer(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     """A record with its *Emails*."""
     user = member(request)
     record = _customer(request, kind, pk)
-    addresses = [address.address for address in record.addresses.all()]
-    context = _emails(user, record) | {
+    sight = Sight(user)
+    context = _emails(sight, record) | {
         "kind": kind,
         "customer": record,
-        "addresses": addresses,
-        "internal": internal_among(user.organization, set(addresses)),
-        "may_tick": may_tick(user),
-        "is_ticked": is_ticked(user, record),
+        "addresses": list(CustomerAddress.objects.filter(customer=record).with_colleagues_marked(user.organization)),
+        "may_tick": may_tick(user, sight.modes),
     }
+    if context["may_tick"]:
+        context["reveals"] = revealed_by_tick(user, record, sight.modes).count()
     return render(request, "customers/record.html", context)
 
 
@@ -137,7 +151,10 @@ def customer(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
 def customer_emails(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     """Further conversations of a record: a fragment for htmx, a page of its own without it."""
     record = _customer(request, kind, pk)
-    context = _emails(member(request), record, request.GET.get("cursor", "")) | {"kind": kind, "customer": record}
+    context = _emails(Sight(member(request)), record, request.GET.get("cursor", "")) | {
+        "kind": kind,
+        "customer": record,
+    }
     fragment = request.htmx  # type: ignore[attr-defined]
     return render(request, "customers/conversations.html" if fragment else "customers/emails.html", context)
 
@@ -181,16 +198,49 @@ def customer_delete(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
 @require_POST
 def customer_share(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     """Tick or untick *Share Email* (R22)."""
+    user = member(request)
     record = _customer(request, kind, pk)
     wanted = "share" in request.POST
     try:
-        (tick if wanted else untick)(member(request), record)
+        (tick if wanted else untick)(user, record)
     except NotPossible as error:
         notices.error(request, str(error))
     else:
-        shared = f"Colleagues can now read your mail with {record}."
-        notices.success(request, shared if wanted else f"Your mail with {record} is no longer shared.")
+        count = revealed_by_tick(user, record, modes_of(user.organization)).count()
+        messages = f"{count} message{'' if count == 1 else 's'}"
+        shared = f"Colleagues can now read your mail with {record}: {messages} so far, and what comes."
+        notices.success(request, shared if wanted else f"Your mail with {record} is no longer shared ({messages}).")
     return redirect("customer", kind=kind, pk=pk)
+
+
+@login_required
+@require_POST
+def customers_share(request: HttpRequest, kind: str) -> HttpResponse:
+    """Tick or untick *Share Email* on several records: first what it would do, then, confirmed, the deed (R22, R26)."""
+    user = member(request)
+    chosen = [int(pk) for pk in request.POST.getlist("customer") if pk.isascii() and pk.isdigit() and len(pk) < 19]
+    records = list(_customers(request, kind).filter(pk__in=chosen[:PER_PAGE]))
+    wanted = request.POST.get("share") == "on"
+    if not records:
+        notices.error(request, f"Tick the {kind} first whose mail you want to share.")
+        return redirect("customer-list", kind=kind)
+    change = partial(tick if wanted else untick, user, *records)
+    try:
+        if "confirmed" not in request.POST:
+            context = {"kind": kind, "records": records, "wanted": wanted, "preview": preview([user], change)}
+            return render(request, "customers/share.html", context)
+        changed = change()
+    except NotPossible as error:
+        notices.error(request, str(error))
+    else:
+        done = "now share" if wanted else "no longer share"
+        notices.success(
+            request,
+            f"You {done} your mail with {changed} of the {len(records)} {kind} you chose."
+            if changed != len(records)
+            else f"You {done} your mail with {changed} {kind}.",
+        )
+    return redirect("customer-list", kind=kind)
 
 
 def _kind(kind: str) -> str:
@@ -202,16 +252,21 @@ def _customers(request: HttpRequest, kind: str) -> CustomerQuerySet:
 
 
 def _customer(request: HttpRequest, kind: str, pk: int) -> Customer:
-    return get_object_or_404(_customers(request, kind).select_related("owner"), pk=pk)
+    ticks = SharedRecord.objects.filter(owner=member(request), customer=OuterRef("pk"))
+    customers = _customers(request, kind).select_related("owner").annotate(is_ticked=Exists(ticks))
+    return get_object_or_404(customers, pk=pk)
 
 
-def _emails(user: User, record: Customer, cursor: str = "") -> dict[str, Any]:
-    return {"page": page_of(listed_once(with_customer(visible_to(user).not_discarded(), record), user), cursor)}
+def _emails(sight: Sight, record: Customer, cursor: str = "") -> dict[str, Any]:
+    messages = sight.messages(~IN_TRASH, has_correspondent(record.organization_id, customer=record))
+    page = page_of(messages, cursor, links=sight.links_of(record), reader=sight.viewer)
+    return {"page": page, "names": sight.modes.names()}
 
 
 urlpatterns = [
     path("<customers:kind>/", customer_list, name="customer-list"),
     path("<customers:kind>/new/", customer_add, name="customer-add"),
+    path("<customers:kind>/share/", customers_share, name="customers-share"),
     path("<customers:kind>/<int:pk>/", customer, name="customer"),
     path("<customers:kind>/<int:pk>/edit/", customer_edit, name="customer-edit"),
     path("<customers:kind>/<int:pk>/delete/", customer_delete, name="customer-delete"),

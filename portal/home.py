@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.decorators import login_required
@@ -12,11 +13,10 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import Mailbox, User
 from customers.models import Customer
-from mail.accounts import has_mail_account
-from mail.matching import correspondents, has_correspondent
-from mail.models import MessageQuerySet
+from mail.matching import correspondents
 from portal.requests import member
-from sharing.visibility import listed_once, visible_to
+from sharing.feed import latest_customer_mail
+from sharing.visibility import Sight
 
 LATEST = 10
 
@@ -37,27 +37,30 @@ class Step:
 def home(request: HttpRequest) -> HttpResponse:
     """The page after signing in."""
     user = member(request)
-    steps = get_started(user)
-    messages = list(latest_customer_mail(user).select_related("owner", "mailbox")[:LATEST])
+    mailboxes = list(Mailbox.objects.owned_by(user).select_related("owner__organization"))
+    steps = get_started(user, mailboxes)
+    sight = Sight(user)
+    messages = latest_customer_mail(sight, LATEST)
     customers = correspondents(messages)
+    mailbox = next((mailbox for mailbox in mailboxes if mailbox.is_active), None)
     return render(
         request,
         "home/home.html",
         {
             "steps": steps,
             "next_step": next((step for step in steps if not step.is_done), None),
-            "mailbox": Mailbox.objects.owned_by(user)
-            .filter(is_active=True)
-            .select_related("policy", "owner__organization")
-            .first(),
+            "mailbox": mailbox,
+            "mode": sight.modes.of(mailbox) if mailbox else None,
+            "names": sight.modes.names(),
             "latest": [(message, customers[message.pk]) for message in messages],
         },
     )
 
 
-def get_started(user: User) -> list[Step]:
+def get_started(user: User, mailboxes: Sequence[Mailbox]) -> list[Step]:
     """The steps from a new account to customer mail on a record, each with whether it is done (R4)."""
-    has_account = has_mail_account(user)
+    kinds = {mailbox.kind for mailbox in mailboxes}
+    has_account = Mailbox.Kind.CRM_MAIL in kinds
     return [
         Step(
             "Set up your CRM Mail account",
@@ -71,7 +74,7 @@ def get_started(user: User) -> list[Step]:
             "CRM Mail fetches it every few minutes. You choose how far colleagues can read along.",
             reverse("mailbox-add" if has_account else "email-settings"),
             "Connect",
-            Mailbox.objects.owned_by(user).filter(kind=Mailbox.Kind.POP3).exists(),
+            Mailbox.Kind.POP3 in kinds,
         ),
         Step(
             "Add a lead or contact",
@@ -81,12 +84,6 @@ def get_started(user: User) -> list[Step]:
             Customer.objects.for_organization(user.organization).exists(),
         ),
     ]
-
-
-def latest_customer_mail(user: User) -> MessageQuerySet:
-    """Mail with leads and contacts that `user` may see, newest first; copies once, nothing from Trash or Drafts."""
-    messages = visible_to(user).filter(has_correspondent(), is_draft=False)
-    return listed_once(messages.not_discarded(), user).newest_first()
 
 
 urlpatterns = [path("", home, name="home")]

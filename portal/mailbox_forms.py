@@ -8,18 +8,20 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from accounts.connecting import complete
-from accounts.models import Mailbox
+from accounts.models import Mailbox, User
 from accounts.providers import is_gmail
 from portal.forms import ChoiceCards, LinesField, add_errors
 from sharing.models import MAX_EXCLUDED_DOMAINS, SharingPolicy
+from sharing.modes import fixed_for, recommended_for
 from sharing.policies import check_excluded_domains
 
 MODE_DESCRIPTIONS = {
-    "public": "For sales reps and managers in daily contact with customers. Colleagues read all mail with leads and "
-    "contacts, sent and received, but for the domains you exclude.",
-    "custom": "For those who want to choose. Colleagues read mail only with the leads and contacts on whose record you "
-    "tick Share Email.",
-    "private": "For management and confidential conversations. Nobody else sees any of your mail.",
+    "public": "For sales reps and managers in daily contact with customers. Colleagues read all your mail with leads "
+    "and contacts, received and sent, but for the domains you exclude.",
+    "custom": "For sales reps and managers who choose customer by customer. Colleagues read your mail, received and "
+    "sent, with the leads and contacts on whose record you tick Share Email.",
+    "private": "For management, and for confidential conversations. Nobody else reads any of your mail, received or "
+    "sent. You still read what others share, and can reply to it.",
 }
 _PLAIN_TEXT = (
     "Without encryption everybody on the way can read the password. Choose SSL/TLS or STARTTLS, or tick below that you "
@@ -28,12 +30,15 @@ _PLAIN_TEXT = (
 
 
 class SharingForm(forms.Form):
-    """A sharing permission; none is preselected for a new mailbox (R13)."""
+    """A sharing permission; none is preselected for a new mailbox (R13).
+
+    Where administrators have fixed the mode it is the only one to choose from; one that they recommend is marked, and
+    still has to be chosen (R25).
+    """
 
     sharing_mode = forms.ChoiceField(
         label="Who can read the customer mail of this account?",
         choices=SharingPolicy.Mode.choices,
-        widget=ChoiceCards(descriptions=MODE_DESCRIPTIONS),
         error_messages={"required": "Choose Public, Custom or Private. There is no default."},
     )
     excluded_domains = LinesField(
@@ -41,9 +46,24 @@ class SharingForm(forms.Form):
         most=MAX_EXCLUDED_DOMAINS,
         what="domain",
         required=False,
-        help_text=f"Up to {MAX_EXCLUDED_DOMAINS}, one a line. Mail with anybody at one of them is not shared. "
-        "Acts in Public; kept in the other modes.",
+        help_text=f"Up to {MAX_EXCLUDED_DOMAINS}, like lawyers.example. Mail in which anybody there takes part is not "
+        "shared. Acts in Public; kept in the other modes.",
     )
+
+    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fixed = fixed_for(owner)
+        self.recommended = recommended_for(owner)
+        field = self.fields["sharing_mode"]
+        descriptions = dict(MODE_DESCRIPTIONS)
+        if self.recommended:
+            descriptions[self.recommended.mode] += " Recommended by your administrators."
+        field.widget = ChoiceCards(descriptions=descriptions)
+        choices = SharingPolicy.Mode.choices
+        if self.fixed:
+            choices = [(value, label) for value, label in choices if value == self.fixed.mode]
+            self.initial["sharing_mode"] = self.fixed.mode
+        field.choices = choices  # type: ignore[attr-defined]
 
     def clean_excluded_domains(self) -> list[str] | None:
         """Normalised; a sixth is refused (R21). None, which keeps the saved ones, when the field was not sent:

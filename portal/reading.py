@@ -22,9 +22,18 @@ from mail.rendering import frame_document, frame_policy, text_as_html
 from portal.requests import member
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
-from sharing.visibility import explain, listed_once, viewers_of, visible_to
+from sharing.visibility import (
+    explain,
+    explain_to_colleagues,
+    listed_once,
+    setting_behind,
+    viewers_of,
+    visible_to,
+)
 
 PER_PAGE = 50
+#: As many people are named beside a message; the rest is a number.
+NAMED = 10
 #: As much of an original is shown on a page; the download has all of it.
 SOURCE_BYTES = 1 << 20
 _SANDBOX = "default-src 'none'; sandbox"
@@ -41,7 +50,7 @@ def mail(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     folder = next((f for f in folders if (f.pk == pk if pk else f.kind == Folder.Kind.INBOX)), None)
     if folder is None:
         raise Http404
-    page = Paginator(visible_to(user).owned_by(user).in_folder(folder).newest_first(), PER_PAGE).get_page(
+    page = Paginator(Message.objects.owned_by(user).in_folder(folder).newest_first(), PER_PAGE).get_page(
         request.GET.get("page")
     )
     customers = correspondents(list(page.object_list))
@@ -65,6 +74,8 @@ def message(request: HttpRequest, pk: int) -> HttpResponse:
         .select_related("owner")
         .newest_first()[:PER_PAGE]
     )
+    verdict = explain_to_colleagues(chosen) if is_owner else explain(user, chosen)
+    viewers = viewers_of(chosen) if is_owner else []
     shown = rendered(chosen, images="images" in request.GET)
     as_text = "text" in request.GET or shown.html is None
     context = {
@@ -78,8 +89,11 @@ def message(request: HttpRequest, pk: int) -> HttpResponse:
         "as_text": as_text,
         "images": "images" in request.GET,
         "text": text_as_html(text_of(chosen)),
-        "verdict": explain(user, chosen),
-        "viewers": viewers_of(chosen) if is_owner else [],
+        "verdict": verdict,
+        "setting": setting_behind(chosen, verdict.line),
+        "viewers": viewers[:NAMED],
+        "more_viewers": len(viewers[NAMED:]),
+        "openings": openings_of(chosen)[:NAMED] if is_owner else [],
     }
     return render(request, "mail/message.html", context)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count
@@ -11,16 +13,21 @@ from django.urls import path
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.mailboxes import NotPossible, activate, change_mailbox
-from accounts.models import Mailbox
+from accounts.models import Mailbox, User
 from fetcher.models import FetchRun
 from fetcher.tasks import fetch_now
 from mail.accounts import has_mail_account, open_mail_account, suggested_address
 from mail.arranging import change_address, change_signature
 from portal.mailbox_forms import MailAccountForm, MailboxForm, SharingForm
 from portal.requests import member
+from sharing.audit import changes_of
+from sharing.models import SharingPolicy
+from sharing.modes import modes_of, standing_of
 from sharing.policies import connect_mailbox, policy_of, set_policy
+from sharing.preview import colleagues_among_customers, preview
 
 RUNS_SHOWN = 50
+CHANGES_SHOWN = 10
 
 
 @login_required
@@ -29,13 +36,11 @@ def email_settings(request: HttpRequest) -> HttpResponse:
     """The CRM Mail account, or the prompt to set one up (R4), and the list of POP3 accounts with their state (R6)."""
     user = member(request)
     mailboxes = (
-        Mailbox.objects.owned_by(user)
-        .select_related("policy", "owner__organization")
-        .annotate(message_count=Count("messages"))
+        Mailbox.objects.owned_by(user).select_related("owner__organization").annotate(message_count=Count("messages"))
     )
-    return render(
-        request, "settings/overview.html", {"mailboxes": list(mailboxes), "has_account": has_mail_account(user)}
-    )
+    modes = modes_of(user.organization)
+    rows = [(mailbox, modes.of(mailbox)) for mailbox in mailboxes]
+    return render(request, "settings/overview.html", {"mailboxes": rows, "has_account": has_mail_account(user)})
 
 
 @login_required
@@ -73,7 +78,7 @@ def mailbox_add(request: HttpRequest) -> HttpResponse:
         notices.info(request, "Set up your CRM Mail account first: it is where fetched mail is kept.")
         return redirect("mail-account")
     form = MailboxForm(request.POST or None)
-    sharing = SharingForm(request.POST or None)
+    sharing = SharingForm(request.POST or None, owner=user)
     if form.is_valid() & sharing.is_valid():
         try:
             mailbox = connect_mailbox(
@@ -100,6 +105,7 @@ def mailbox(request: HttpRequest, pk: int) -> HttpResponse:
     chosen = _own_mailbox(request, pk)
     context = _progress(chosen) | {
         "policy": policy_of(chosen),
+        "standing": standing_of(chosen),
         "active": Mailbox.objects.owned_by(member(request)).filter(is_active=True).first(),
     }
     return render(request, "settings/mailbox.html", context)
@@ -134,24 +140,42 @@ def mailbox_edit(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def mailbox_sharing(request: HttpRequest, pk: int) -> HttpResponse:
-    """Email Sharing Permissions of an account (R20–R23)."""
-    chosen = _own_mailbox(request, pk)
+    """Email Sharing Permissions of an account, for its owner and administrators (R20–R23, R25).
+
+    What was chosen is first shown with what it would do, and saved when that is confirmed (R26).
+    """
+    user = member(request)
+    chosen = _configurable_mailbox(user, pk)
+    is_owner = chosen.owner_id == user.pk
     policy = policy_of(chosen)
     initial = {}
     if policy is not None:
         domains = [domain.domain for domain in policy.excluded_domains.all()]
         initial = {"sharing_mode": policy.mode, "excluded_domains": domains}
-    form = SharingForm(request.POST or None, initial=initial)
-    if form.is_valid():
-        saved = set_policy(
-            chosen,
-            actor=member(request),
-            mode=form.cleaned_data["sharing_mode"],
-            excluded_domains=form.cleaned_data["excluded_domains"],
-        )
-        notices.success(request, f"{chosen.email_address} is now {saved.get_mode_display()}. It acts at once.")
-        return redirect("mailbox", pk=pk)
-    return render(request, "settings/sharing.html", {"form": form, "mailbox": chosen})
+    form = SharingForm(request.POST or None, initial=initial, owner=chosen.owner)
+    context = {"form": form, "mailbox": chosen, "is_owner": is_owner, "changes": changes_of(chosen)[:CHANGES_SHOWN]}
+    if "back" in request.POST or not form.is_valid():
+        return render(request, "settings/sharing.html", context)
+    change = partial(
+        set_policy,
+        chosen,
+        actor=user,
+        mode=form.cleaned_data["sharing_mode"],
+        excluded_domains=form.cleaned_data["excluded_domains"],
+    )
+    if "confirmed" not in request.POST:
+        context |= {
+            "preview": preview([chosen.owner], change),
+            "mode": SharingPolicy.Mode(form.cleaned_data["sharing_mode"]),
+            "excluded": form.cleaned_data["excluded_domains"] or [],
+            "ticks": chosen.owner.shared_records.count(),
+            "colleagues": colleagues_among_customers(user.organization),
+        }
+        return render(request, "settings/sharing_preview.html", context)
+    change()
+    mode = SharingPolicy.Mode(form.cleaned_data["sharing_mode"]).label
+    notices.success(request, f"Saved: {chosen.email_address} is {mode}. It acts at once.")
+    return redirect("mailbox", pk=pk) if is_owner else redirect("sharing-overview")
 
 
 @login_required
@@ -181,6 +205,14 @@ def mailbox_fetch(request: HttpRequest, pk: int) -> HttpResponse:
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "settings/runs.html", _progress(chosen))
     return redirect("mailbox", pk=pk)
+
+
+def _configurable_mailbox(user: User, pk: int) -> Mailbox:
+    """A mailbox whose sharing `user` may set: their own, or for an administrator anybody's in the organisation (R25)."""
+    mailboxes = Mailbox.objects.owned_by(user)
+    if user.is_admin:
+        mailboxes = Mailbox.objects.for_organization(user.organization)
+    return get_object_or_404(mailboxes.select_related("owner__organization"), pk=pk)
 
 
 def _own_mailbox(request: HttpRequest, pk: int) -> Mailbox:

@@ -3,7 +3,7 @@
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path
 
-from portal import administration, customers, home, reading, settings, setup
+from portal import administration, audit_log, customers, home, oversight, reading, settings, setup, shared
 from portal import help as help_pages
 
 
@@ -17,8 +17,11 @@ urlpatterns = [
     path("", include(setup)),
     path("", include(settings)),
     path("", include(reading)),
+    path("", include(shared)),
     path("", include(customers)),
     path("", include(administration)),
+    path("", include(oversight)),
+    path("", include(audit_log)),
     path("", include(help_pages)),
     # Sign-in addresses say who is a colleague, so nobody changes their own by themselves.
     path("accounts/email/", closed),

@@ -22,6 +22,7 @@ from sharing.models import (
     SharedRecord,
     SharingPolicy,
 )
+from sharing.modes import Modes, modes_of, require_open_to
 
 Action = AuditEntry.Action
 
@@ -58,17 +59,19 @@ def connect_mailbox(
     """Add a POP3 mailbox together with the sharing permission that was chosen for it: there is no default (R13).
 
     Raises:
-        NotPossible: see `accounts.mailboxes.add_mailbox`.
+        NotPossible: see `accounts.mailboxes.add_mailbox` and `set_policy`.
         ValidationError: an excluded domain is not usable; nothing was saved.
     """
     with transaction.atomic():
         mailbox = add_mailbox(owner, **fields)
         set_policy(mailbox, actor=actor, mode=sharing_mode, excluded_domains=excluded_domains)
+        if actor != owner:
+            record(actor, Action.MAILBOX_CHANGED, about=owner, mailbox=mailbox, added=True)
     return mailbox
 
 
 def policy_of(mailbox: Mailbox) -> SharingPolicy | None:
-    """The mailbox's policy, or None while nothing was chosen."""
+    """The mailbox's policy, or None while nothing was chosen. The mode that holds is `sharing.modes.standing_of`'s to say."""
     return SharingPolicy.objects.filter(mailbox=mailbox).prefetch_related("excluded_domains").first()
 
 
@@ -77,19 +80,24 @@ def set_policy(
 ) -> SharingPolicy:
     """Choose the sharing mode and, where given, the whole list of excluded domains; acts on the next request (R20).
 
-    Excluded domains and ticks are kept, unused, in modes that don't use them.
+    Excluded domains and ticks are kept, unused, in modes that don't use them. Where administrators have fixed the mode
+    it can only be confirmed; the owner's own choice stays what it was (R25).
 
     Raises:
+        NotPossible: administrators have fixed another mode.
         ValidationError: the mode or a domain is not usable; nothing was changed.
     """
     if mode not in SharingPolicy.Mode.values:
         raise ValidationError("Choose Public, Custom or Private.")
     domains = None if excluded_domains is None else check_excluded_domains(excluded_domains)
     with transaction.atomic():
+        fixed = require_open_to(mailbox.owner, mode)
         before = policy_of(mailbox)
+        chosen = (before.mode if before else "") if fixed else mode
         old = [domain.domain for domain in before.excluded_domains.all()] if before else []
+        since = before.changed_at if before and before.mode == chosen else timezone.now()
         policy, _ = SharingPolicy.objects.update_or_create(
-            mailbox=mailbox, defaults={"mode": mode, "changed_at": timezone.now()}
+            mailbox=mailbox, defaults={"mode": chosen, "changed_at": since}
         )
         if domains is not None and domains != old:
             policy.excluded_domains.all().delete()
@@ -99,16 +107,17 @@ def set_policy(
         record(
             actor,
             Action.POLICY_CHANGED,
+            about=mailbox.owner,
             mailbox=mailbox,
-            before={"mode": before.mode if before else None, "excluded_domains": old},
-            after={"mode": mode, "excluded_domains": old if domains is None else domains},
+            before={"mode": (before and before.mode) or None, "excluded_domains": old},
+            after={"mode": chosen or None, "excluded_domains": old if domains is None else domains},
         )
     return policy
 
 
-def may_tick(user: User) -> bool:
+def may_tick(user: User, modes: Modes) -> bool:
     """Whether *Share Email* is offered to `user`: one of their mailboxes is Custom (R21, R22)."""
-    return SharingPolicy.objects.filter(mailbox__owner=user, mode=SharingPolicy.Mode.CUSTOM).exists()
+    return user.pk in modes.owners_in(SharingPolicy.Mode.CUSTOM)
 
 
 def is_ticked(user: User, customer: Customer) -> bool:
@@ -116,28 +125,42 @@ def is_ticked(user: User, customer: Customer) -> bool:
     return SharedRecord.objects.filter(owner=user, customer=customer).exists()
 
 
-def tick(user: User, customer: Customer) -> None:
-    """Tick *Share Email* on a record; ticking twice is ticking once.
+def ticked_among(user: User, customers: Iterable[Customer]) -> set[int]:
+    """The ids of those of `customers` on which `user` has ticked *Share Email*."""
+    ticks = SharedRecord.objects.filter(owner=user, customer__in=list(customers))
+    return set(ticks.values_list("customer_id", flat=True))
+
+
+def tick(user: User, *customers: Customer) -> int:
+    """Tick *Share Email* on records; ticking twice is ticking once. How many were not ticked before.
 
     Raises:
         NotPossible: none of the user's mailboxes is Custom.
     """
     with transaction.atomic():
         _require_custom(user)
-        if SharedRecord.objects.get_or_create(owner=user, customer=customer)[1]:
+        new = [
+            customer for customer in customers if SharedRecord.objects.get_or_create(owner=user, customer=customer)[1]
+        ]
+        for customer in new:
             record(user, Action.RECORD_SHARED, customer=customer)
+    return len(new)
 
 
-def untick(user: User, customer: Customer) -> None:
-    """Untick *Share Email* on a record.
+def untick(user: User, *customers: Customer) -> int:
+    """Untick *Share Email* on records. How many were ticked before.
 
     Raises:
         NotPossible: none of the user's mailboxes is Custom.
     """
     with transaction.atomic():
         _require_custom(user)
-        if SharedRecord.objects.filter(owner=user, customer=customer).delete()[0]:
+        gone = [
+            customer for customer in customers if SharedRecord.objects.filter(owner=user, customer=customer).delete()[0]
+        ]
+        for customer in gone:
             record(user, Action.RECORD_UNSHARED, customer=customer)
+    return len(gone)
 
 
 def keep_private(actor: User, kept: Message | Thread, private: bool) -> None:
@@ -150,11 +173,12 @@ def keep_private(actor: User, kept: Message | Thread, private: bool) -> None:
         record(
             actor,
             Action.KEPT_PRIVATE if private else Action.PRIVACY_LIFTED,
+            about=kept.owner,
             message=kept if isinstance(kept, Message) else None,
             thread=kept.pk if isinstance(kept, Thread) else None,
         )
 
 
 def _require_custom(user: User) -> None:
-    if not may_tick(user):
+    if not may_tick(user, modes_of(user.organization_id)):
         raise NotPossible("Share Email works with Custom sharing only, and none of your mailboxes uses it.")

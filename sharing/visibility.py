@@ -2,58 +2,154 @@
 
 from __future__ import annotations
 
-from django.db.models import Case, Exists, IntegerField, OuterRef, Q, Value, When
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
+
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    Exists,
+    ExpressionWrapper,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from accounts.addresses import domain_covers
 from accounts.internal import covering, internal_among, is_internal
 from accounts.models import User
-from mail.matching import has_correspondent
-from mail.models import Folder, Message, MessageQuerySet, Participant
+from customers.models import Customer
+from mail.matching import effective, has_correspondent, links_here
+from mail.models import IN_TRASH, Correspondence, Folder, Message, MessageQuerySet, Participant
 from sharing.models import ExcludedDomain, SharedRecord, SharingPolicy
-from sharing.rule import Facts, Verdict, decide
+from sharing.modes import Mode, Modes, modes_of, standing_of
+from sharing.rule import Facts, Line, Verdict, decide
 
 _NEVER_SHARED_FOLDERS = (Folder.Kind.TRASH, Folder.Kind.DRAFTS)
 
 
 def visible_to(viewer: User) -> MessageQuerySet:
-    """The messages that `viewer` may see. Every list, count, search, thread, attachment and export starts here.
+    """The messages that `viewer` may see. Every list, count, search, thread, attachment and export starts here."""
+    return Sight(viewer).messages()
 
-    The conditions are the lines of the contract, in its order; `sharing.rule` holds the same on plain data.
-    """
-    if not viewer.is_active:
+
+def shared_by(owners: Collection[User]) -> MessageQuerySet:
+    """The messages of `owners` (of one organisation) that any colleague may see now."""
+    if not owners:
         return Message.objects.none()
-    shared = (
-        Q(owner__organization=viewer.organization_id)
+    organization = next(iter(owners)).organization_id
+    return Message.objects.filter(_is_shared(organization, modes_of(organization)), owner__in=owners)
+
+
+class Sight:
+    """What somebody may see, with the modes of the organisation's mailboxes read once: for one request, never longer."""
+
+    def __init__(self, viewer: User) -> None:
+        self.viewer = viewer
+        self.modes = modes_of(viewer.organization_id)
+
+    def messages(self, *narrowed: Q) -> MessageQuerySet:
+        """All of it, own and shared, as far as the conditions `narrowed` hold."""
+        return self._filtered(Q(owner=self.viewer) | self._is_shared, *narrowed)
+
+    def of_colleagues(self, *narrowed: Q) -> MessageQuerySet:
+        """What they may see without being its owner."""
+        return self._filtered(self._is_shared, ~Q(owner=self.viewer), *narrowed)
+
+    def customer_mail(self) -> MessageQuerySet:
+        """Mail with leads and contacts, own and shared, without drafts and what is in Trash."""
+        mine = Q(owner=self.viewer, is_draft=False) & has_correspondent(self.viewer.organization_id)
+        return self._filtered(mine | self._is_shared, ~IN_TRASH)
+
+    def candidates(self) -> MessageQuerySet:
+        """Messages among which all the customer mail is that they may see: to be walked along and then judged."""
+        public, custom = self.modes.mailboxes_in(Mode.PUBLIC), self.modes.mailboxes_in(Mode.CUSTOM)
+        return Message.objects.filter(
+            Q(mailbox__in=public) | Q(owner=self.viewer) | Q(mailbox__in=custom) & _has_ticked_record("owner", "pk"),
+            organization=self.viewer.organization_id,
+            has_customer=True,
+        )
+
+    def links_of(self, customer: Customer) -> QuerySet[Correspondence]:
+        """Links among which all those are by which `customer` is a correspondent of what they may see.
+
+        A message is shared by a tick on any of its correspondents, and is then listed at the others as well.
+        """
+        public, custom = self.modes.mailboxes_in(Mode.PUBLIC), self.modes.mailboxes_in(Mode.CUSTOM)
+        ticked = _has_ticked_record("message__owner", "message")
+        return Correspondence.objects.filter(
+            Q(message__mailbox__in=public) | Q(message__owner=self.viewer) | Q(message__mailbox__in=custom) & ticked,
+            customer=customer,
+        )
+
+    @cached_property
+    def _is_shared(self) -> Q:
+        return _is_shared(self.viewer.organization_id, self.modes)
+
+    def _filtered(self, *conditions: Q) -> MessageQuerySet:
+        return Message.objects.filter(*conditions) if self.viewer.is_active else Message.objects.none()
+
+
+def revealed_by_tick(owner: User, customer: Customer, modes: Modes) -> MessageQuerySet:
+    """The messages of `owner` that colleagues may see while *Share Email* is ticked on `customer` (R22)."""
+    return Message.objects.filter(
+        _is_shareable(owner.organization_id),
+        has_correspondent(owner.organization_id, customer=customer),
+        owner=owner,
+        mailbox__in=modes.mailboxes_in(Mode.CUSTOM),
+    )
+
+
+def _has_ticked_record(owner: str, message: str) -> Q:
+    """Condition on rows with a message: its owner ticked *Share Email* on a record that has to do with it."""
+    # Nested, so that no database thinks of gathering all ticked correspondence first.
+    tick = SharedRecord.objects.filter(owner=OuterRef(OuterRef(owner)), customer=OuterRef("customer"))
+    return Q(Exists(Correspondence.objects.filter(Exists(tick), message=OuterRef(message))))
+
+
+def _is_shared(organization: int, modes: Modes) -> Q:
+    """Condition on messages: the active colleagues of the owner may see it (lines 3 to 10, the same for all of them).
+
+    `sharing.rule` holds the same on plain data.
+    """
+    public, custom = modes.mailboxes_in(Mode.PUBLIC), modes.mailboxes_in(Mode.CUSTOM)
+    ticked = Exists(SharedRecord.objects.filter(owner=OuterRef(OuterRef("owner")), customer=OuterRef("customer")))
+    mailbox = ExpressionWrapper(OuterRef("mailbox"), output_field=BigIntegerField())
+    correspondents = links_here(organization).annotate(mailbox=mailbox).filter(Q(mailbox__in=public) | Q(ticked))
+    return (
+        _is_shareable(organization)
+        & Q(mailbox__in=public | custom)
+        & Q(Exists(correspondents))
+        & ~(Q(mailbox__in=public) & _excluded_participant(organization))
+    )
+
+
+def _is_shareable(organization: int) -> Q:
+    """Condition on messages: they are the organisation's, and neither kept private nor a draft nor in Trash (1, 3, 4)."""
+    return (
+        Q(organization=organization, has_customer=True)
         & Q(is_private=False, thread__is_private=False)
         & Q(is_draft=False)
         & ~Q(folder__kind__in=_NEVER_SHARED_FOLDERS)
-        & Q(has_correspondent())
-        & (
-            Q(mailbox__policy__mode=SharingPolicy.Mode.PUBLIC) & ~_excluded_participant()
-            | Q(mailbox__policy__mode=SharingPolicy.Mode.CUSTOM) & Q(_shares_a_correspondent())
-        )
     )
-    return Message.objects.filter(Q(owner=viewer) | shared)
 
 
-def _excluded_participant() -> Q:
+def _excluded_participant(organization: int) -> Q:
     """Condition on messages: an excluded domain of the mailbox covers a participant who is not internal (line 7).
 
     Where a message names more people than are read, one of them may be: then any excluded domain counts.
     """
-    excluded = covering(ExcludedDomain.objects.filter(policy__mailbox=OuterRef("message__mailbox")), "domain")
-    known = Participant.objects.filter(Exists(excluded), message=OuterRef("pk")).exclude(
-        is_internal("message__owner__organization", "address", "domain")
-    )
-    any_excluded = Exists(ExcludedDomain.objects.filter(policy__mailbox=OuterRef("mailbox")))
-    return Q(Exists(known)) | Q(has_all_participants=False) & Q(any_excluded)
-
-
-def _shares_a_correspondent() -> Exists:
-    """Condition on messages: the owner has ticked one of the correspondent customers (line 9)."""
-    return has_correspondent(
-        customer__in=SharedRecord.objects.filter(owner=OuterRef("message__owner")).values("customer")
-    )
+    all_excluded = ExcludedDomain.objects.filter(policy__mailbox__owner__organization=organization)
+    excluded = covering(ExcludedDomain.objects.filter(policy__mailbox=OuterRef(OuterRef("mailbox"))), "domain")
+    known = Participant.objects.filter(Exists(excluded), message=OuterRef("pk")).exclude(is_internal(organization))
+    return Q(mailbox__in=all_excluded.values("policy__mailbox")) & (Q(has_all_participants=False) | Q(Exists(known)))
 
 
 def listed_once(messages: MessageQuerySet, viewer: User) -> MessageQuerySet:
@@ -73,6 +169,7 @@ def facts_about(viewer: User, message: Message) -> Facts:
     """What the rule needs to know, read from the database now, independently of `visible_to`."""
     owner = message.owner
     policy = SharingPolicy.objects.filter(mailbox=message.mailbox_id).first()
+    mode = standing_of(message.mailbox).mode
     participants = list(message.participants.all())
     internal = internal_among(owner.organization, {participant.address for participant in participants})
     outside = [participant for participant in participants if participant.address not in internal]
@@ -93,7 +190,7 @@ def facts_about(viewer: User, message: Message) -> Facts:
         viewer_is_owner=viewer.pk == owner.pk,
         kept_private=message.is_kept_private,
         draft_or_trash=message.is_draft or message.folder.kind in _NEVER_SHARED_FOLDERS,
-        mode=policy.mode if policy else None,
+        mode=mode,
         has_correspondent=bool(customers),
         excluded_participant=bool(excluded and not message.has_all_participants)
         or any(domain_covers(domain, participant.domain) for participant in outside for domain in excluded),
@@ -106,8 +203,36 @@ def explain(viewer: User, message: Message) -> Verdict:
     return decide(facts_about(viewer, message))
 
 
+def explain_to_colleagues(message: Message) -> Verdict:
+    """What the rule says to any active colleague of the message's owner: for them all it is the same."""
+    return decide(replace(facts_about(message.owner, message), viewer_is_active=True, viewer_is_owner=False))
+
+
+def setting_behind(message: Message, line: Line) -> str:
+    """The setting that made `line` decide about `message`, as a sentence; empty where none did.
+
+    For the owner, and for a viewer who may see the message.
+    """
+    standing = standing_of(message.mailbox)
+    if line in {Line.PUBLIC, Line.NOT_SHARED, Line.NOTHING_ELSE} and standing.mode and standing.since:
+        mode = SharingPolicy.Mode(standing.mode).name.capitalize()
+        by = "set by your administrators" if standing.rule else f"chosen by {message.owner}"
+        return f"“{message.mailbox.name}” is {mode} since {_day(standing.since)}, {by}."
+    if line == Line.SHARED_RECORD:
+        links = effective(message.correspondences.all(), message.organization_id)
+        ticks = SharedRecord.objects.filter(owner=message.owner, customer__in=links.values("customer"))
+        tick = ticks.select_related("customer").order_by("created_at").first()
+        return f"{message.owner} ticked Share Email on {tick.customer} on {_day(tick.created_at)}." if tick else ""
+    return ""
+
+
 def viewers_of(message: Message) -> list[User]:
     """The colleagues who may see `message` now, its owner left out. The rule is the same for all of them."""
-    colleagues = User.objects.for_organization(message.owner.organization).filter(is_active=True)
-    others = list(colleagues.exclude(pk=message.owner_id))
-    return others if others and explain(others[0], message).visible else []
+    if not explain_to_colleagues(message).visible:
+        return []
+    colleagues = User.objects.filter(organization=message.organization_id, is_active=True)
+    return list(colleagues.exclude(pk=message.owner_id))
+
+
+def _day(moment: datetime) -> str:
+    return date_format(localtime(moment), "j F Y")

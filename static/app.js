@@ -9,7 +9,9 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
   data-shown-when="name=a|b" shows the element while the form control `name` has one of the values (checkbox: "on" or "off");
                              what is hidden is disabled, so it is not sent
   data-guess-time-zone       on a select of time zones: chooses the browser's, unless something else than UTC is chosen
-  data-chips                 on a textarea: lines become chips; data-chips-max="5" refuses more, data-chips-label names one
+  data-chips                 on a textarea: lines become chips; data-chips-max="5" counts them and refuses more,
+                             data-chips-label names one
+  data-selects="name"        on a checkbox: ticks or unticks all checkboxes `name` of its form, and shows their state
 */
 "use strict";
 
@@ -58,8 +60,23 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
 
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-autosubmit]")) event.target.form.requestSubmit();
-    if (event.target.form) showMatching(event.target.form);
+    if (event.target.matches("[data-selects]")) selectAll(event.target);
+    if (event.target.form) {
+      showMatching(event.target.form);
+      for (const box of event.target.form.querySelectorAll("[data-selects]")) showSelected(box);
+    }
   });
+
+  const selectable = (box) => [...box.form.querySelectorAll(`input[type=checkbox][name="${box.dataset.selects}"]`)];
+  const selectAll = (box) => {
+    for (const each of selectable(box)) each.checked = box.checked;
+  };
+  const showSelected = (box) => {
+    const all = selectable(box);
+    const ticked = all.filter((each) => each.checked).length;
+    box.checked = all.length > 0 && ticked === all.length;
+    box.indeterminate = ticked > 0 && ticked < all.length;
+  };
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
@@ -103,9 +120,12 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
     const note = document.createElement("span");
     note.className = "errors";
     note.setAttribute("role", "status");
+    const count = document.createElement("span");
+    count.className = "chip-count";
+    count.setAttribute("aria-live", "polite");
     box.append(input);
     textarea.hidden = true;
-    textarea.after(box, note);
+    textarea.after(box, count, note);
     const caption = document.querySelector(`label[for="${textarea.id}"]`);
     if (caption) caption.htmlFor = input.id;
 
@@ -134,6 +154,7 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
         chip.append(remove);
         input.before(chip);
       });
+      count.textContent = most < Infinity ? `${entries().length} of ${most}` : "";
     };
     const take = () => {
       const added = input.value.split(/[\s,;]+/).filter(Boolean);

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
@@ -27,6 +29,12 @@ def avatar(person: object, size: str = "") -> dict[str, object]:
     """The initials of a user or customer in a colour of their own; `size` is empty, `small` or `large`."""
     name = str(person)
     return {"initials": initials(name), "hue": zlib.crc32(name.encode()) % _HUES + 1, "size": size}
+
+
+@register.filter
+def item(mapping: Mapping[Any, Any], key: Any) -> Any:
+    """What a mapping holds for a key; empty where it holds nothing."""
+    return mapping.get(key, "")
 
 
 @register.filter

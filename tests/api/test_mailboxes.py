@@ -12,6 +12,7 @@ from fetcher import scheduling
 from fetcher.models import FetchRun
 from mail.accounts import open_mail_account
 from sharing.models import AuditEntry
+from sharing.rules import set_rule
 from tests import factories
 from tests.api.clients import ROOT, program, results
 
@@ -288,8 +289,9 @@ def test_sharing_is_read_and_replaced(rep: User) -> None:
     mailbox = factories.mailbox(owner=rep, excluded_domains=["a.example"])
     url = f"{MAILBOXES}{mailbox.pk}/sharing/"
     client = program(rep)
-    assert client.get(url).json() == {"mode": "public", "excluded_domains": ["a.example"]}
-    assert client.put(url, {"mode": "private"}).json() == {"mode": "private", "excluded_domains": ["a.example"]}
+    shared = {"mode": "public", "excluded_domains": ["a.example"], "fixed": None}
+    assert client.get(url).json() == shared
+    assert client.put(url, {"mode": "private"}).json() == shared | {"mode": "private"}
     six = [f"d{number}.example" for number in range(6)]
     for body, field in (
         ({}, "mode"),
@@ -302,7 +304,48 @@ def test_sharing_is_read_and_replaced(rep: User) -> None:
         assert (answer.status_code, set(answer.json())) == (400, {field})
     assert client.get(url).json()["mode"] == "private"
     account = rep.mailboxes.get(kind="crm_mail")
-    assert client.get(f"{MAILBOXES}{account.pk}/sharing/").json() == {"mode": None, "excluded_domains": []}
+    assert client.get(f"{MAILBOXES}{account.pk}/sharing/").json() == {
+        "mode": None,
+        "excluded_domains": [],
+        "fixed": None,
+    }
+
+
+def test_a_preview_answers_in_numbers_and_changes_nothing(rep: User) -> None:
+    """R26."""
+    mailbox = factories.mailbox(owner=rep, mode="private")
+    factories.customer(organization=rep.organization, addresses=["bea@acme.example"])
+    for _ in range(2):
+        factories.message(mailbox=mailbox, sender="bea@acme.example")
+    url = f"{MAILBOXES}{mailbox.pk}/sharing/preview/"
+    client = program(rep)
+    answer = client.post(url, {"mode": "public"})
+    assert answer.json() == {"becomes_visible": 2, "becomes_hidden": 0, "customers": 1}
+    assert client.post(url, {"mode": "public", "excluded_domains": ["acme.example"]}).json()["becomes_visible"] == 0
+    assert client.post(url, {"mode": "public", "excluded_domains": ["example"]}).status_code == 400
+    assert client.get(f"{MAILBOXES}{mailbox.pk}/sharing/").json()["mode"] == "private"
+    assert not mailbox.policy.excluded_domains.exists()
+    assert program(factories.user(organization=rep.organization)).post(url, {"mode": "public"}).status_code == 404
+
+
+def test_a_mode_that_administrators_fixed_is_a_conflict(rep: User) -> None:
+    """R25."""
+    mailbox = factories.mailbox(owner=rep, mode="public")
+    admin = factories.user(organization=rep.organization, role="admin")
+    set_rule(admin, [rep], mode="private", reason="Mergers.")
+    url = f"{MAILBOXES}{mailbox.pk}/"
+    client = program(rep)
+    assert client.get(f"{url}sharing/").json()["fixed"] == {"reason": "Mergers.", "by": admin.pk}
+    assert client.get(url).json()["sharing_mode"] == "private"
+    answers = [
+        client.put(f"{url}sharing/", {"mode": "public"}),
+        client.post(f"{url}sharing/preview/", {"mode": "public"}),
+        client.patch(url, {"sharing_mode": "public"}),
+        add(rep, sharing_mode="public"),
+    ]
+    assert [answer.status_code for answer in answers] == [409] * 4
+    assert "Mergers." in answers[0].json()["detail"]
+    assert client.put(f"{url}sharing/", {"mode": "private", "excluded_domains": ["a.example"]}).status_code == 200
 
 
 def test_a_colleagues_mailbox_is_unknown_to_a_member(rep: User) -> None:

@@ -17,6 +17,7 @@ from accounts.models import User
 from mail.arranging import Wanted, arrange_labels
 from mail.models import Message
 from sharing.policies import tick
+from sharing.rules import set_rule
 from tests import factories
 from tests.api.clients import ROOT, program
 
@@ -45,7 +46,10 @@ def ids(db: None) -> dict[str, int]:
     message = factories.message(
         mailbox=mailbox, sender="bea@acme.example", attachments=[("a.txt", "text/plain", b"Hello")]
     )
+    boss = factories.user(organization=rep.organization, role="admin")
+    [rule] = set_rule(boss, [rep], mode="custom")
     return found | {
+        "sharing-rules": rule.pk,
         "messages": message.pk,
         "threads": message.thread_id,
         "attachment": message.attachments.get().pk,
@@ -86,6 +90,9 @@ def test_every_resource_of_the_interface_is_there() -> None:
         ("post", "mailboxes/{id}/activate/"),
         ("get", "mailboxes/{id}/runs/"),
         ("get put", "mailboxes/{id}/sharing/"),
+        ("post", "mailboxes/{id}/sharing/preview/"),
+        ("get post", "sharing-rules/"),
+        ("get patch delete", "sharing-rules/{id}/"),
         ("get post", "leads/"),
         ("get put patch delete", "contacts/{id}/"),
         ("get", "leads/{id}/emails/"),
@@ -131,7 +138,7 @@ def test_another_organisation_finds_nothing(ids: dict[str, int], role: str) -> N
         if (path, method) in OPEN:
             continue
         answer = getattr(client, method)(path, {})
-        if "/users/" in path and role == "member":
+        if re.search("/(users|sharing-rules)/", path) and role == "member":
             assert answer.status_code == 403, (path, method)
         elif re.search(r"/\d+/", path):
             assert answer.status_code == 404, (path, method, answer.status_code)

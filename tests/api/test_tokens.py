@@ -112,7 +112,7 @@ def test_the_token_of_a_deactivated_user_stops_working() -> None:
 def test_a_session_signs_in_but_changes_nothing_without_its_csrf_token() -> None:
     user = factories.user()
     client = APIClient(enforce_csrf_checks=True)
-    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(user, backend="portal.adapter.Backend")
     assert client.get(ROOT + "contacts/").status_code == 200
     answer = client.post(ROOT + "contacts/", {"last_name": "Bea"})
     assert answer.status_code == 403

@@ -12,7 +12,8 @@ from mail.parsing import decode_words
 
 
 def read(value):
-    return list(parse_address_list(value, decode_words))
+    """The readable ones; those that can't be read have a test of their own."""
+    return [pair for pair in parse_address_list(value, decode_words) if pair[1]]
 
 
 @pytest.mark.parametrize(
@@ -88,3 +89,20 @@ def test_a_long_header_is_read_in_linear_time(piece):
     started = time.process_time()
     read(piece * (65_536 // len(piece)))
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("value", "unknown"),
+    [
+        ('"be a"@acme.example', 1),
+        ("bea@acme.example evil", 1),
+        ("a@b@c.example, bea@acme.example", 1),
+        ("undisclosed-recipients:;", 0),
+        ("Bea", 0),
+        ("<>", 0),
+        ('"bea@acme.example" <bea@acme.example>', 0),
+    ],
+)
+def test_who_can_not_be_read_is_counted(value, unknown):
+    """sharing.md, line 7: somebody takes part of whom nothing is known."""
+    assert sum(1 for _, address in parse_address_list(value, decode_words) if not address) == unknown

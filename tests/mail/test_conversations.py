@@ -129,14 +129,32 @@ def test_a_conversation_without_end_shows_its_latest_messages_and_hides_no_other
     page = page_of(listed_once(Message.objects.all(), mailbox.owner))
     assert roots(page) == ["a@x", "old@x"]
     assert page.conversations[0].messages == [answers[-1], answers[-2]]
+    assert [conversation.has_more for conversation in page.conversations] == [True, False]
 
 
-def test_a_page_takes_two_queries_and_its_rows_no_further_ones() -> None:
-    """No query a row."""
+@pytest.mark.parametrize("count", [1, 6, 60])
+def test_a_page_takes_as_many_queries_for_much_mail_as_for_little(count: int) -> None:
+    """No query a row; R30."""
     mailbox = factories.mailbox()
-    for number in range(6):
+    for number in range(count):
         written(mailbox, number, f"m{number}@x")
+    messages = visible_to(mailbox.owner)
     with CaptureQueriesContext(connection) as queries:
-        page = page_of(listed_once(visible_to(mailbox.owner), mailbox.owner))
-        assert {(str(c.latest.owner), c.latest.mailbox.name) for c in page.conversations}
-    assert len(queries) == 2
+        page = page_of(messages, reader=mailbox.owner)
+        assert {conversation.latest.subject for conversation in page.conversations}
+    assert len(queries) == 4
+
+
+def test_of_several_copies_one_is_listed_the_readers_own_first() -> None:
+    """R30."""
+    organization = factories.organization()
+    ann, ben = (factories.mailbox(owner=factories.user(organization=organization)) for _ in range(2))
+    raw = factories.raw_message(sender="bea@acme.example", message_id="same@x")
+    factories.customer(organization=organization, addresses=["bea@acme.example"])
+    first, second = factories.file_raw(ann, raw), factories.file_raw(ben, raw)
+    for reader, listed in ((ann.owner, first), (ben.owner, second), (factories.user(organization=organization), first)):
+        page = page_of(visible_to(reader), reader=reader)
+        assert [conversation.messages for conversation in page.conversations] == [[listed]]
+    factories.share(ann, "private")
+    page = page_of(visible_to(reader), reader=reader)
+    assert [conversation.messages for conversation in page.conversations] == [[second]]

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.models import User
 
-_BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+_BACKEND = "portal.adapter.Backend"
 
 
 def browser(user: User) -> Client:

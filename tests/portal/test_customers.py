@@ -11,8 +11,8 @@ from accounts.models import User
 from customers.models import Customer
 from mail import conversations
 from mail.deeds import delete_message
-from sharing.models import SharedRecord
-from sharing.policies import is_ticked
+from sharing.models import AuditEntry, SharedRecord
+from sharing.policies import is_ticked, tick
 from sharing.visibility import visible_to
 from tests import factories
 from tests.portal.browsers import browser, page, queries_of
@@ -283,7 +283,7 @@ def test_the_record_takes_as_many_queries_for_thirty_messages_as_for_one(ann: Us
     one = queries_of(ben, "customer", "contacts", bea.pk)
     for number in range(29):
         factories.message(mailbox=mailbox, sender="bea@acme.example", date=START + timedelta(minutes=number))
-    assert queries_of(ben, "customer", "contacts", bea.pk) == one <= 16
+    assert queries_of(ben, "customer", "contacts", bea.pk) == one <= 12
     assert queries_of(ben, "customer-emails", "contacts", bea.pk) <= 12
 
 
@@ -316,6 +316,54 @@ def test_ticking_shares_ones_own_mail_at_the_next_request_and_unticking_ends_it(
     assert "Only if ticked" in page(ben, "customer", "contacts", bea.pk)
     browser(carl.owner).post(share)
     assert "Only if ticked" not in page(ben, "customer", "contacts", bea.pk)
+
+
+def test_the_box_says_how_many_messages_it_shows(bea: Customer) -> None:
+    """R22: what is kept private, in Trash or with others is not counted."""
+    carl = factories.mailbox(owner=factories.user(organization=bea.organization, mail_account=True), mode="custom")
+    for number in range(3):
+        factories.message(mailbox=carl, sender="bea@acme.example", subject=str(number))
+    factories.message(mailbox=carl, sender="dan@nobody.example")
+    kept = carl.messages.get(subject="0")
+    kept.is_private = True
+    kept.save()
+    assert "It would show 2 of your messages" in page(carl.owner, "customer", "contacts", bea.pk)
+    share = reverse("customer-share", args=["contacts", bea.pk])
+    assert "2 messages so far" in browser(carl.owner).post(share, {"share": "on"}, follow=True).content.decode()
+    assert "2 of your messages are shared through this" in page(carl.owner, "customer", "contacts", bea.pk)
+
+
+def test_many_records_are_shared_and_unshared_at_once(bea: Customer) -> None:
+    """R22, R26: previewed first; what was ticked before is not counted twice."""
+    carl = factories.mailbox(owner=factories.user(organization=bea.organization), mode="custom")
+    zoe = factories.customer(organization=bea.organization, addresses=["zoe@acme.example"])
+    for name in ("bea", "zoe"):
+        factories.message(mailbox=carl, sender=f"{name}@acme.example")
+    tick(carl.owner, zoe)
+    client, url = browser(carl.owner), reverse("customers-share", args=["contacts"])
+    given = {"customer": [bea.pk, zoe.pk], "share": "on"}
+    assert client.post(url, given).context["preview"].becomes_visible == 1
+    assert not is_ticked(carl.owner, bea)
+    client.post(url, given | {"confirmed": "1"})
+    assert is_ticked(carl.owner, bea)
+    assert AuditEntry.objects.filter(action=AuditEntry.Action.RECORD_SHARED).count() == 2
+    hiding = client.post(url, given | {"share": "off"}).context["preview"]
+    assert (hiding.becomes_hidden, hiding.customers) == (2, 2)
+    client.post(url, given | {"share": "off", "confirmed": "1"})
+    assert not SharedRecord.objects.exists()
+
+
+@pytest.mark.parametrize("chosen", [[], ["x", "0", "99999999999999999999"], ["stranger"]])
+def test_no_records_are_chosen_from_nowhere(bea: Customer, chosen: list[str]) -> None:
+    """R1."""
+    carl = factories.mailbox(owner=factories.user(organization=bea.organization), mode="custom")
+    stranger = factories.customer(organization=factories.organization(domain="rival.example"))
+    ids = [str(stranger.pk) if each == "stranger" else each for each in chosen]
+    answer = browser(carl.owner).post(
+        reverse("customers-share", args=["contacts"]), {"customer": ids, "share": "on", "confirmed": "1"}, follow=True
+    )
+    assert "Tick the contacts first" in answer.content.decode()
+    assert not SharedRecord.objects.exists()
 
 
 def test_nobody_can_tick_without_a_custom_mailbox_or_for_somebody_else(ann: User, ben: User, bea: Customer) -> None:

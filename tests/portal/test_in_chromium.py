@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from django.conf import settings
@@ -13,6 +14,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
 from fetcher.models import FetchRun
+from sharing.models import CaughtUp, SharedRecord
+from sharing.policies import policy_of
 from tests import factories
 from tests.portal import chromium
 from tests.portal.browsers import browser
@@ -132,3 +135,67 @@ def test_the_progress_of_a_fetch_is_asked_for_again_and_again(portal: LiveServer
             with page.expect_response(lambda response: response.url.endswith(progress)):
                 page.get_by_text("Waiting for a worker").first.wait_for()
     assert FetchRun.objects.count() == 1
+
+
+def test_sharing_is_chosen_previewed_and_saved(portal: LiveServer) -> None:
+    """R20, R21, R26: chips with a count out of five, then what it does, then the deed."""
+    mailbox = factories.mailbox(mode="private")
+    factories.customer(organization=mailbox.owner.organization, addresses=["bea@acme.example"])
+    factories.message(mailbox=mailbox, sender="bea@acme.example", subject="An offer")
+    with window(mailbox.owner, portal) as page:
+        page.goto(portal.url + reverse("mailbox-sharing", args=[mailbox.pk]))
+        domains = page.locator(".chip-box input")
+        assert not domains.is_visible()
+        page.get_by_text("Public – Complete Sharing").click()
+        for number in range(6):
+            domains.fill(f"d{number}.example")
+            domains.press("Enter")
+        page.get_by_text("5 of 5").wait_for()
+        page.get_by_text("At most 5. Remove one domain first.").wait_for()
+        domains.fill("")
+        page.get_by_label("Remove d4.example").click()
+        page.get_by_text("4 of 5").wait_for()
+        page.get_by_role("button", name="Show what this does…").click()
+        page.get_by_text("1 message becomes visible to colleagues").wait_for()
+        page.get_by_text("An offer").wait_for()
+        page.get_by_role("button", name="Back").click()
+        page.get_by_text("4 of 5").wait_for()
+        page.get_by_role("button", name="Show what this does…").click()
+        page.get_by_role("button", name="Save").click()
+        page.get_by_text("It acts at once.").wait_for()
+    policy = policy_of(mailbox)
+    assert policy is not None
+    assert (policy.mode, policy.excluded_domains.count()) == ("public", 4)
+
+
+def test_shared_mail_is_counted_in_the_navigation_and_read(portal: LiveServer) -> None:
+    """R34: the count is there without asking, and goes when the message was opened."""
+    mailbox = factories.mailbox()
+    factories.customer(organization=mailbox.owner.organization, addresses=["bea@acme.example"])
+    zoe = factories.user(organization=mailbox.owner.organization)
+    CaughtUp.objects.create(reader=zoe, until=datetime(2026, 1, 1, tzinfo=UTC))
+    factories.message(mailbox=mailbox, sender="bea@acme.example", subject="An offer")
+    with window(zoe, portal) as page:
+        page.goto(portal.url + reverse("home"))
+        page.locator("#unread-shared", has_text="1").wait_for()
+        page.get_by_role("link", name="Shared").click()
+        page.get_by_role("link", name="An offer").click()
+        page.get_by_text("Why can I see this?").click()
+        page.get_by_text("is Public since").wait_for()
+        page.locator("#unread-shared:empty").wait_for(state="attached")
+
+
+def test_share_email_is_ticked_on_many_records_at_once(portal: LiveServer) -> None:
+    """R22, R26: one box ticks all of the page; what it would show is said before."""
+    mailbox = factories.mailbox(mode="custom")
+    for name in ("bea", "carl"):
+        factories.customer(organization=mailbox.owner.organization, addresses=[f"{name}@acme.example"])
+        factories.message(mailbox=mailbox, sender=f"{name}@acme.example")
+    with window(mailbox.owner, portal) as page:
+        page.goto(portal.url + reverse("customer-list", args=["contacts"]))
+        page.get_by_label("All contacts on this page").check()
+        page.get_by_role("button", name="Share Email…").click()
+        page.get_by_text("2 messages become visible to colleagues").wait_for()
+        page.get_by_role("button", name="Share Email").click()
+        page.get_by_text("You now share your mail with 2 contacts.").wait_for()
+    assert SharedRecord.objects.filter(owner=mailbox.owner).count() == 2

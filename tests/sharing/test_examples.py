@@ -14,6 +14,7 @@ from mail.parsing import MAX_PARTICIPANTS
 from sharing.models import SharedRecord
 from sharing.policies import check_excluded_domains
 from tests import factories
+from tests.api.clients import program
 from tests.portal.browsers import browser
 from tests.sharing.conftest import World, sees
 
@@ -83,6 +84,18 @@ def test_10_mail_to_a_ticked_customer_is_seen(world: World) -> None:
     assert sees(world.adam, sent(world.ana, BEA))
 
 
+def test_10_mail_to_two_customers_is_listed_at_both_where_one_of_them_is_ticked(world: World) -> None:
+    """R22, R30: the tick shares the message, and a list of a record shows all of its mail that one may see."""
+    message = factories.message(
+        mailbox=world.ana, sender=world.ana.owner.email, to=["bea@acme.example", "carl@lawyers.example"]
+    )
+    adam = browser(world.adam)
+    for customer in (world.bea, world.carl):
+        assert f"/mail/messages/{message.pk}/" in adam.get(f"/contacts/{customer.pk}/").content.decode()
+        related = adam.get(f"/api/v1/contacts/{customer.pk}/emails/").json()["results"]
+        assert [row["id"] for row in related] == [message.pk]
+
+
 def test_11_a_customer_in_bcc_shares_nothing(world: World) -> None:
     """Line 6."""
     assert not sees(world.adam, sent(world.ana, DAN, bcc=(BEA,)))
@@ -126,6 +139,28 @@ def test_15_turning_private_acts_on_the_next_request(world: World) -> None:
     factories.share(world.john, "private")
     assert adam.get(kept).status_code == 404
     assert not sees(world.adam, message)
+
+
+def test_15_every_kept_link_ends_at_the_next_request_of_a_session_and_of_a_program(world: World) -> None:
+    """R20, R23: page, frame, original, attachment, API; the colleague stays signed in throughout."""
+    message = factories.message(
+        mailbox=world.john, sender=BEA, html="<p>Hello</p>", attachments=[("offer.txt", "text/plain", b"1000")]
+    )
+    attachment = message.attachments.get().pk
+    links = [
+        f"/mail/messages/{message.pk}/{rest}"
+        for rest in ("", "html/", "raw/", "original/", f"attachments/{attachment}/")
+    ]
+    links += [
+        f"/api/v1/messages/{message.pk}/{rest}" for rest in ("", "raw/", "visibility/", f"attachments/{attachment}/")
+    ]
+    by_session, by_token = browser(world.adam), program(world.adam)
+    kept = [(by_session, link) for link in links] + [(by_token, link) for link in links if "/api/" in link]
+    assert {client.get(link).status_code for client, link in kept} == {200}
+    factories.share(world.john, "private")
+    assert {client.get(link).status_code for client, link in kept} == {404}
+    factories.share(world.john, "public")
+    assert {client.get(link).status_code for client, link in kept} == {200}
 
 
 def test_16_deleting_the_record_ends_what_it_shared(world: World) -> None:
@@ -248,6 +283,18 @@ def test_a_message_that_names_more_people_than_are_read_counts_as_excluded(world
     crowd = tuple(f"p{number}@crowd.example" for number in range(MAX_PARTICIPANTS + 1))
     message = received(world.john, BEA, cc=crowd)
     assert not message.has_all_participants
+    assert not sees(world.adam, message)
+    factories.share(world.john, "public", [])
+    assert sees(world.adam, message)
+
+
+@pytest.mark.parametrize(
+    "unreadable", ['"be a"@lawyers.example', "carl@lawyers.example dan@nobody.example", "<carl@lawyers.example dan>"]
+)
+def test_a_participant_who_can_not_be_read_may_be_an_excluded_one(world: World, unreadable: str) -> None:
+    """Line 7: the private reading; without excluded domains nothing changes."""
+    raw = f"From: {BEA}\r\nTo: john@our.example\r\nCc: {unreadable}\r\nSubject: S\r\n\r\nHello\r\n"
+    message = factories.file_raw(world.john, raw.encode())
     assert not sees(world.adam, message)
     factories.share(world.john, "public", [])
     assert sees(world.adam, message)

@@ -1,0 +1,316 @@
+"""`make bench-reading`: what pages cost at 100,000 and at 1,000,000 messages, on PostgreSQL.
+
+300 mailboxes, a third in each sharing mode, 20,000 customers of whom some have thousands of messages. Each page is
+asked for by random viewers through the whole of Django; its figures are queries, and milliseconds of server time. Both
+sizes have the same people and customers. The aims: at most 12 queries, 50 ms in 95 of 100 requests, and at the large
+size at most 1.3 times what the small one takes. The statements' plans must not read all messages. "Further" pages are
+those behind the link at the end of a list. What the machine itself did between the sizes shows in the calibration: a
+fixed piece of work in Python and the database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import json
+import os
+import random
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin
+
+# ruff: noqa: E402
+import django
+
+import tests.environment  # noqa: F401  # must come before Django's settings are read
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
+django.setup()
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import setup_databases, teardown_databases
+from django.urls import reverse
+
+from accounts.models import Organization
+from bench.population import Population, check, grow, mark_reading, populate, stored
+from mail.models import Correspondence, Message, Participant, Thread
+
+MOST_QUERIES, MOST_MS, MOST_GROWTH = 12, 50.0, 1.3
+WARM_UP = 20
+#: Further pages of records are those of this many with the most mail; the others' lists mostly end on the first.
+LONGEST_RECORDS = 20
+#: How many lists are looked at for one that goes on, before a further page counts as absent.
+TRIES = 50
+_MORE = re.compile(r'href="([^"]*[?&;]cursor=[^"]*)"')
+LARGE_TABLES = {model._meta.db_table for model in (Message, Participant, Correspondence, Thread)}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a page cost: most queries of a request, median and 95th percentile of milliseconds."""
+
+    queries: int
+    median: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Something to ask for: where it is, at random, and whether what is meant is the page that follows it."""
+
+    url: Callable[[], str]
+    further: bool = False
+
+    def address(self, client: Client) -> str | None:
+        """An address, None if no list went on to a further page."""
+        if not self.further:
+            return self.url()
+        for _ in range(TRIES):
+            first = self.url()
+            link = _MORE.search(client.get(first).content.decode())
+            if link:
+                return urljoin(first, html.unescape(link[1]))
+        return None
+
+    def ask(self, client: Client, address: str) -> None:
+        """Get it as a browser does: further pages as fragments. Exits with a sentence if it is not there."""
+        answer = client.get(address, headers={"HX-Request": "true"} if self.further else None)
+        if answer.status_code != 200:
+            raise SystemExit(f"{address} answered {answer.status_code}")
+
+
+class Statements:
+    """Counts what a request asks of the database and, if asked to, keeps it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.kept: list[tuple[str, Any]] = []
+
+    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        self.count += 1
+        self.kept.append((sql, params))
+        return execute(sql, params, many, context)
+
+
+@contextmanager
+def counted() -> Iterator[Statements]:
+    """The statements of the block."""
+    statements = Statements()
+    with connection.execute_wrapper(statements):
+        yield statements
+
+
+def pages(population: Population, rng: random.Random) -> dict[str, Page]:
+    """Each page, at a random address whenever asked for. Records are chosen in proportion to their mail."""
+
+    def record(among: int = len(population.customers)) -> str:
+        place = rng.choices(range(among), cum_weights=population.weights[:among])[0]
+        return reverse("customer", args=["leads" if place % 2 else "contacts", population.customers[place]])
+
+    def colleague() -> str:
+        return f"{reverse('shared')}?colleague={rng.choice(population.owners).user.pk}"
+
+    return {
+        "related list": Page(record),
+        "related list, further": Page(lambda: record(min(LONGEST_RECORDS, len(population.customers))), further=True),
+        "shared feed": Page(lambda: reverse("shared")),
+        "shared feed, further": Page(lambda: reverse("shared"), further=True),
+        "shared feed of a colleague": Page(colleague),
+        "inbox": Page(lambda: reverse("mail")),
+        "count of unread": Page(lambda: reverse("unread")),
+        "home": Page(lambda: reverse("home")),
+    }
+
+
+def measure(population: Population, page: Page, requests: int, rng: random.Random) -> Figures | None:
+    """Ask for a page as random viewers, `requests` times after a warm-up; None where there is no such page."""
+    client = Client()
+    times, queries = [], 0
+    for number in range(WARM_UP + requests):
+        client.force_login(rng.choice(population.owners).user)
+        address = page.address(client)
+        if address is None:
+            return None
+        with counted() as statements:
+            start = time.perf_counter()
+            page.ask(client, address)
+            elapsed = time.perf_counter() - start
+        if number >= WARM_UP:
+            times.append(elapsed * 1000)
+            queries = max(queries, statements.count)
+    return Figures(queries, statistics.median(times), statistics.quantiles(times, n=20)[18])
+
+
+def sequential_scans(population: Population, page: Page, *, explain: bool, rng: random.Random) -> list[str]:
+    """The large tables that statements of one request read from end to end, with the statement.
+
+    With `explain` all plans are printed, as they were carried out.
+    """
+    client = Client()
+    client.force_login(rng.choice(population.owners).user)
+    address = page.address(client)
+    if address is None:
+        return []
+    with counted() as statements:
+        page.ask(client, address)
+    found: list[str] = []
+    with connection.cursor() as cursor:
+        for sql, params in statements.kept:
+            if not sql.lstrip("( ").startswith(("SELECT", "WITH")):
+                continue
+            if explain:
+                cursor.execute("EXPLAIN (ANALYZE, BUFFERS) " + sql, params)
+                print(address, sql[:3000], *(row[0] for row in cursor.fetchall()), "", sep="\n")
+            cursor.execute("EXPLAIN (FORMAT JSON) " + sql, params)
+            plan = cursor.fetchone()[0]
+            tables = set(_scanned(json.loads(plan) if isinstance(plan, str) else plan))
+            found += [f"{table}, in: {sql[:160]}…" for table in sorted(tables)]
+    return found
+
+
+def _scanned(plan: Any) -> Iterator[str]:
+    if isinstance(plan, list):
+        for each in plan:
+            yield from _scanned(each)
+    elif isinstance(plan, dict):
+        if plan.get("Node Type") == "Seq Scan" and plan.get("Relation Name") in LARGE_TABLES:
+            yield plan["Relation Name"]
+        for value in plan.values():
+            yield from _scanned(value)
+
+
+def calibration() -> float:
+    """Milliseconds of a fixed piece of work, to see whether the machine itself was slower at one of the sizes."""
+    times = []
+    for _ in range(9):
+        start = time.perf_counter()
+        for _ in range(200):
+            sum(range(2000))
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        times.append((time.perf_counter() - start) * 1000)
+    return statistics.median(times)
+
+
+def people(options: argparse.Namespace) -> Population:
+    """The organisation to measure, new, or the one that an earlier run has kept."""
+    try:
+        found = stored(seed=options.seed)
+    except Organization.DoesNotExist:
+        return populate(users=options.users, customers=options.customers, seed=options.seed)
+    if not options.reuse:
+        raise SystemExit(
+            "The test database still has the data of an earlier run: measure them with --reuse, or drop it."
+        )
+    print(f"{found.made:,} messages of {len(found.owners)} users are there from an earlier run")
+    return found
+
+
+def run(options: argparse.Namespace) -> bool:
+    """Make the data, measure at each size, print the table; whether every aim was met."""
+    population = people(options)
+    sizes = sorted({max(int(size), population.made) for size in options.sizes.split(",")})
+    results: dict[int, dict[str, Figures | None]] = {}
+    for size in sizes:
+        start = time.perf_counter()
+        grow(population, size)
+        check(population)
+        mark_reading(population)
+        made = time.perf_counter() - start
+        print(f"{size:,} messages made in {made:.0f} s; calibration {calibration():.1f} ms", flush=True)
+        rng = random.Random(options.seed)
+        results[size] = {}
+        for name, page in pages(population, rng).items():
+            print(f"  {name} …", end="\r", file=sys.stderr, flush=True)
+            results[size][name] = measure(population, page, options.requests, rng)
+        print(f"measured; calibration {calibration():.1f} ms", flush=True)
+    fits = table(results)
+    if connection.vendor != "postgresql":
+        print("plans: read on PostgreSQL only")
+        return fits
+    return plans(population, options) and fits
+
+
+def table(results: dict[int, dict[str, Figures | None]]) -> bool:
+    """Print the figures, each with its ratio to the smallest size; whether all are within the aims."""
+    smallest, largest = min(results), max(results)
+    within = True
+    print(f"{'page':28} {'messages':>10} {'queries':>7} {'median ms':>9} {'p95 ms':>7} {'x median':>8} {'x p95':>6}")
+    for name in results[smallest]:
+        base = results[smallest][name]
+        for size, figures in sorted((size, each[name]) for size, each in results.items()):
+            if figures is None:
+                print(f"{name:28} {size:>10,} no list goes on to a further page")
+                continue
+            growth = figures.p95 / base.p95 if base else 1.0
+            median = figures.median / base.median if base else 1.0
+            missed = _missed(figures, growth if size == largest else 1.0, at_large=size == largest)
+            within &= not missed
+            print(
+                f"{name:28} {size:>10,} {figures.queries:>7} {figures.median:>9.1f} {figures.p95:>7.1f} "
+                f"{median:>8.2f} {growth:>6.2f} {f'not ok: {missed}' if missed else 'ok'}"
+            )
+    return within
+
+
+def _missed(figures: Figures, growth: float, *, at_large: bool) -> str:
+    """The aims that a page misses, in words."""
+    aims = {
+        f"more than {MOST_QUERIES} queries": figures.queries > MOST_QUERIES,
+        f"over {MOST_MS:.0f} ms": at_large and figures.p95 > MOST_MS,
+        f"over {MOST_GROWTH} times": growth > MOST_GROWTH,
+    }
+    return ", ".join(name for name, is_missed in aims.items() if is_missed)
+
+
+def plans(population: Population, options: argparse.Namespace) -> bool:
+    """Print which statements read a large table from end to end at the largest size; whether none does."""
+    rng = random.Random(options.seed)
+    found = [
+        f"plans: {name} reads all of {scan}"
+        for name, page in pages(population, rng).items()
+        for scan in sequential_scans(population, page, explain=options.explain, rng=rng)
+    ]
+    print(*found or ["plans: no sequential scan of messages, participants, correspondences or threads"], sep="\n")
+    return not found
+
+
+def main() -> None:
+    """Measure and exit with 1 where an aim is missed."""
+    parser = argparse.ArgumentParser(prog="make bench-reading", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--sizes", default="100000,1000000", help="numbers of messages, the smallest first")
+    parser.add_argument("--requests", type=int, default=200, help="requests a page")
+    parser.add_argument("--users", type=int, default=300)
+    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--explain", action="store_true", help="print the plan of every statement")
+    parser.add_argument("--keep", action="store_true", help="leave the database, for a run with --reuse")
+    parser.add_argument("--reuse", action="store_true", help="measure what a run with --keep has left, and leave it")
+    parser.add_argument("--allow-sqlite", action="store_true", help="try it on SQLite; the aims are for PostgreSQL")
+    options = parser.parse_args()
+    if connection.vendor != "postgresql" and not options.allow_sqlite:
+        raise SystemExit("This measures PostgreSQL: set DATABASE_URL, or run it with `make bench-reading`.")
+    if options.requests < 2:
+        parser.error("--requests must be 2 or more")
+    keep = options.keep or options.reuse
+    settings.ALLOWED_HOSTS = ["testserver"]  # not the test environment, which copies each context that is rendered
+    databases = setup_databases(verbosity=0, interactive=False, keepdb=keep)
+    try:
+        call_command("createcachetable")
+        within = run(options)
+    finally:
+        teardown_databases(databases, verbosity=0, keepdb=keep)
+    sys.exit(0 if within else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Reading messages newest first, as far as somebody wants: candidates along an index, then those of them that count.
+
+A database asked for both at once tends to judge everything before it sorts; in two steps the cost is that of a page,
+however much mail there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import QuerySet
+
+from accounts.models import User
+from mail.cursors import Place
+from mail.models import Message, MessageQuerySet
+
+#: Candidates that are looked at first; each further step takes so many times more. After the last, the reader may go on
+#: from where it ended.
+FIRST, GROWTH, STEPS = 100, 4, 4
+
+
+class Row(NamedTuple):
+    """What lists need to know of a message before they show it."""
+
+    pk: int
+    date: datetime
+    root: str
+    fingerprint: str
+    owner: int
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the list."""
+        return Place(self.date, self.pk)
+
+
+class Candidates:
+    """Rows with a `date` and the id of a message in the column named `pk`, which an index holds in the order of both."""
+
+    def __init__(self, rows: QuerySet[Any], place: Place | None = None, *, pk: str = "pk", first: int = FIRST) -> None:
+        self._rows = rows
+        self._pk = pk
+        self._size = first
+        self._steps = STEPS
+        #: Where the candidates that were taken end, and whether there are no more to take.
+        self.place = place
+        self.is_last = False
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether there may be more, and they may still be taken."""
+        return not self.is_last and self._steps > 0
+
+    def take(self) -> set[int]:
+        """The ids of the next ones; one query."""
+        rows = self._rows if self.place is None else self._rows.filter(self.place.after(pk=self._pk))
+        found = list(rows.order_by("-date", f"-{self._pk}").values_list(self._pk, "date")[: self._size])
+        self.is_last = len(found) < self._size
+        self._steps -= 1
+        self._size *= GROWTH
+        if found:
+            self.place = Place(found[-1][1], found[-1][0])
+        return {pk for pk, _ in found}
+
+
+def judge(candidates: Collection[int], messages: MessageQuerySet, reader: User | None = None) -> list[Row]:
+    """Those of `messages` that are among `candidates`, newest first; two queries.
+
+    `messages` come in no order of their own. Of several copies of a message only one is listed: the reader's own, else the first stored, among all that are in
+    `messages` (R30). Without a reader copies are messages like any others.
+    """
+    if not candidates:
+        return []
+    wanted = set(candidates)
+    if reader is not None:
+        fingerprints = Message.objects.filter(pk__in=candidates).values("fingerprint")
+        wanted |= set(Message.objects.filter(fingerprint__in=fingerprints).values_list("pk", flat=True))
+    columns = ("pk", "date", "thread__root", "fingerprint", "owner")
+    judged = [Row(*row) for row in messages.filter(pk__in=wanted).values_list(*columns)]
+    if reader is not None:
+        best = {row.fingerprint: row.pk for row in sorted(judged, key=lambda row: (row.owner == reader.pk, -row.pk))}
+        judged = [row for row in judged if best[row.fingerprint] == row.pk]
+    return sorted((row for row in judged if row.pk in candidates), key=lambda row: (row.date, row.pk), reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The messages that count among some candidates, newest first; `end` is where those candidates ended."""
+
+    rows: list[Row]
+    end: Place | None
+    is_last: bool
+
+
+def walk(candidates: Candidates, messages: MessageQuerySet, reader: User | None = None) -> Iterator[Batch]:
+    """Those of `messages` that are among `candidates`, in batches; see `judge`."""
+    while candidates.can_go_on:
+        rows = judge(candidates.take(), messages, reader)
+        yield Batch(rows, candidates.place, candidates.is_last)
