@@ -75,10 +75,10 @@ def _check_outgoing(fields: dict[str, Any], mailbox: Mailbox | None, errors: dic
     if _value(fields, mailbox, "use_same_credentials"):
         if not _value(fields, mailbox, "outgoing_host") and "incoming_host" not in errors:
             guess = guess_outgoing(_value(fields, mailbox, "incoming_host"))
-            if guess is None:
-                errors["outgoing_host"] = ["The outgoing server can't be guessed from the incoming one. Enter it."]
+            if guess:
+                fields.update(guess)
             else:
-                fields["outgoing_host"] = guess
+                errors["outgoing_host"] = ["The outgoing server can't be guessed from the incoming one. Enter it."]
         return
     for name, missing in {
         "outgoing_host": "Enter the outgoing server, or use the same credentials for it.",

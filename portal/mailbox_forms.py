@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 
+from accounts.addresses import normalize_address
 from accounts.connecting import complete
 from accounts.models import Mailbox, User
-from accounts.providers import is_gmail
+from accounts.providers import Provider, is_gmail, provider_of
 from portal.forms import ChoiceCards, LinesField, add_errors
 from sharing.models import MAX_EXCLUDED_DOMAINS, SharingPolicy
 from sharing.modes import fixed_for, recommended_for
@@ -254,6 +257,32 @@ class MailboxForm(forms.Form):
             and security in given
             and given[security] != getattr(self.mailbox, security)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known about the mail servers of an address (R7)."""
+
+    address: str
+    provider: Provider | None
+
+
+def find_servers(posted: QueryDict) -> tuple[MailboxForm, Found]:
+    """The form as it was filled in so far, with the servers of its e-mail address as far as they are known (R7).
+
+    Passwords are not sent back (R14).
+    """
+    entered: dict[str, Any] = {
+        name: name in posted if isinstance(field, forms.BooleanField) else posted.get(name, "")
+        for name, field in MailboxForm.base_fields.items()
+        if not name.endswith("_password")
+    }
+    address = normalize_address(str(entered["email_address"]))
+    provider = provider_of(address) if address else None
+    if address and provider:
+        entered["name"] = entered["name"] or provider.name
+        entered |= provider.settings(address)
+    return MailboxForm(initial=entered), Found(address or "", provider)
 
 
 class MailAccountForm(forms.Form):

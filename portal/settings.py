@@ -18,7 +18,7 @@ from fetcher.models import FetchRun
 from fetcher.tasks import fetch_now
 from mail.accounts import has_mail_account, open_mail_account, suggested_address
 from mail.arranging import change_address, change_signature
-from portal.mailbox_forms import MailAccountForm, MailboxForm, SharingForm
+from portal.mailbox_forms import MailAccountForm, MailboxForm, SharingForm, find_servers
 from portal.requests import member
 from sharing.audit import changes_of
 from sharing.models import SharingPolicy
@@ -77,6 +77,11 @@ def mailbox_add(request: HttpRequest) -> HttpResponse:
     if not has_mail_account(user):
         notices.info(request, "Set up your CRM Mail account first: it is where fetched mail is kept.")
         return redirect("mail-account")
+    if "find" in request.POST:
+        form, found = find_servers(request.POST)
+        chosen = {"sharing_mode": request.POST.get("sharing_mode")}
+        context = {"form": form, "found": found, "sharing": SharingForm(initial=chosen, owner=user)}
+        return render(request, "settings/mailbox_form.html", context)
     form = MailboxForm(request.POST or None)
     sharing = SharingForm(request.POST or None, owner=user)
     if form.is_valid() & sharing.is_valid():

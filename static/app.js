@@ -192,7 +192,9 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
   const prepare = (root) => {
     for (const select of root.querySelectorAll("[data-guess-time-zone]")) guessTimeZone(select);
     for (const textarea of root.querySelectorAll("textarea[data-chips]")) makeChips(textarea);
-    for (const form of root.querySelectorAll("form")) showMatching(form);
+    const forms = [...root.querySelectorAll("form")];
+    if (root.matches?.("form")) forms.push(root);
+    forms.forEach(showMatching);
   };
 
   document.addEventListener("DOMContentLoaded", () => prepare(document));

@@ -3,6 +3,8 @@ The form of a POP3 account; the server decides in any case.
 
 - Ports follow the security choice as long as they are the usual ones (R8).
 - The confirmation of plain text is shown only where plain text is chosen.
+- Once the address is there, the servers that are known for it are filled in where nothing stands yet (R7); the button
+  asks for them at any time, and takes all of them.
 - What only Gmail has is shown only for Gmail's servers (R11).
 */
 "use strict";
@@ -27,16 +29,50 @@ The form of a POP3 account; the server decides in any case.
     show("used_by_other_clients", GMAIL.includes(field("incoming_host").value.trim().replace(/\.$/, "").toLowerCase()));
   };
 
+  const securityBefore = {};
   for (const [side, ports] of Object.entries(USUAL_PORTS)) {
     const security = field(`${side}_security`);
     const port = field(`${side}_port`);
-    let before = security.value;
-    if (!port.value) port.value = ports[before];
+    securityBefore[side] = security.value;
+    if (!port.value) port.value = ports[security.value];
     security.addEventListener("change", () => {
-      if (!port.value || Number(port.value) === ports[before]) port.value = ports[security.value];
-      before = security.value;
+      if (!port.value || Number(port.value) === ports[securityBefore[side]]) port.value = ports[security.value];
+      securityBefore[side] = security.value;
     });
   }
+
+  const finder = form.querySelector("[data-finds-servers]");
+  const SERVER = ["host", "port", "security"];
+
+  const findServers = async (takesAll) => {
+    const asked = new FormData(form, finder);
+    asked.delete("incoming_password");
+    asked.delete("outgoing_password");
+    const answer = await fetch(location.href, { method: "POST", body: asked });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = (name) => page.querySelector(`[data-mailbox-form] [name=${name}]`).value;
+    document.getElementById("found").replaceWith(page.getElementById("found"));
+    for (const name of ["name", "incoming_username"]) {
+      if (!field(name).value) field(name).value = found(name);
+    }
+    for (const side of Object.keys(USUAL_PORTS)) {
+      if (!found(`${side}_host`) || (field(`${side}_host`).value && !takesAll)) continue;
+      for (const part of SERVER) field(`${side}_${part}`).value = found(`${side}_${part}`);
+      securityBefore[side] = field(`${side}_security`).value;
+    }
+    showWhatApplies();
+  };
+  if (finder) {
+    finder.addEventListener("click", (event) => {
+      event.preventDefault();
+      findServers(true);
+    });
+    field("email_address").addEventListener("change", () => {
+      if (field("email_address").value.includes("@")) findServers(false);
+    });
+  }
+
   form.addEventListener("input", showWhatApplies);
   form.addEventListener("change", showWhatApplies);
   showWhatApplies();

@@ -674,3 +674,56 @@ def test_a_rejected_mailbox_is_announced_on_every_page(ann: User) -> None:
     change_mailbox(mailbox, name="Rejected")
     Mailbox.objects.filter(pk=mailbox.pk).update(state="password_rejected")
     assert "the server rejected the password" in page(ann, "email-settings")
+
+
+# --- finding the servers ---------------------------------------------------------------------------------------------
+
+
+def find(user: User, address: str, **entered: str) -> str:
+    """The form after *Find the servers*, as a browser without JavaScript gets it."""
+    posted = {"find": "servers", "email_address": address, "incoming_security": "ssl", "outgoing_security": "ssl"}
+    answer = browser(user).post(reverse("mailbox-add"), posted | entered)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_the_servers_of_a_known_provider_are_filled_in_and_what_to_know_is_said(ann: User) -> None:
+    """R7, R11."""
+    text = find(ann, "Ann@GMail.com", incoming_password="not sent back")
+    for name, value in {
+        "name": "Gmail",
+        "incoming_host": "pop.gmail.com",
+        "incoming_port": "995",
+        "incoming_username": "ann@gmail.com",
+        "outgoing_host": "smtp.gmail.com",
+        "outgoing_port": "465",
+    }.items():
+        assert re.search(rf'name="{name}" value="{re.escape(value)}"', text), name
+    assert "found by your address in the list of known providers" in text
+    assert "https://myaccount.google.com/apppasswords" in text
+    assert "Enable POP" in text
+    assert "not sent back" not in text
+    assert not Mailbox.objects.filter(incoming_host="pop.gmail.com").exists()
+
+
+def test_what_was_chosen_stays_when_the_servers_are_filled_in(ann: User) -> None:
+    """R7: nothing else of the form is lost."""
+    text = find(ann, "ann@web.de", name="My account", sharing_mode="private", delete_policy="after_fetch")
+    assert 'name="name" value="My account"' in text
+    assert re.search(r'value="private"[^>]*checked', text)
+    assert re.search(r'value="after_fetch"[^>]*checked', text)
+    assert re.search(r'<option value="starttls" selected>', text)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("ann@acme.example", "Nothing is known about the mail servers of ann@acme.example"),
+        ("ann@icloud.com", "iCloud Mail offers no POP3"),
+        ("ann", "Enter your e-mail address first"),
+        ("", "Enter your e-mail address first"),
+    ],
+)
+def test_where_no_servers_are_known_the_form_says_why(ann: User, address: str, says: str) -> None:
+    """R7."""
+    assert says in find(ann, address)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from django.conf import settings
 from django.urls import reverse
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Page, Request, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
@@ -122,6 +122,32 @@ def test_the_form_of_an_account_shows_what_applies(portal: LiveServer) -> None:
         assert page.get_by_text("At most 5.").is_visible()
         page.get_by_role("button", name="Add Account").click()
         assert page.get_by_text("You can exclude at most 5 domains; these are 6").is_visible()
+
+
+def test_the_address_fills_in_the_servers_and_leaves_what_was_typed(portal: LiveServer) -> None:
+    """R7: at once for what is empty, with the button for all of it."""
+    user = factories.user(mail_account=True)
+    with window(user, portal) as page:
+        page.goto(portal.url + reverse("mailbox-add"))
+        page.fill("#id_name", "Mine")
+        page.fill("#id_email_address", "bea@web.de")
+        page.press("#id_email_address", "Tab")
+        page.get_by_text("Servers of WEB.DE").wait_for()
+        assert page.input_value("#id_name") == "Mine"
+        assert page.input_value("#id_incoming_host") == "pop3.web.de"
+        assert page.input_value("#id_incoming_username") == "bea@web.de"
+        assert page.input_value("#id_outgoing_security") == "starttls"
+        assert page.input_value("#id_outgoing_port") == "587"
+        page.fill("#id_incoming_host", "mine.example")
+        page.fill("#id_incoming_password", "typed already")
+        page.fill("#id_email_address", "bea@gmail.com")
+        page.press("#id_email_address", "Tab")
+        page.get_by_text("Servers of Gmail").wait_for()
+        assert page.input_value("#id_incoming_host") == "mine.example"
+        page.click("text=Find the servers")
+        expect(page.locator("#id_incoming_host")).to_have_value("pop.gmail.com")
+        assert page.input_value("#id_incoming_password") == "typed already"
+        assert page.is_visible("#id_used_by_other_clients")
 
 
 def test_the_progress_of_a_fetch_is_asked_for_again_and_again(portal: LiveServer) -> None:
