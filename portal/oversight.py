@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django import forms
 from django.contrib import messages as notices
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import Mailbox, User
-from mail.models import Message
 from portal.forms import ChoiceCards
 from portal.mailbox_forms import MODE_DESCRIPTIONS
 from portal.requests import administrators_only, member
@@ -25,7 +22,6 @@ from sharing.preview import Preview, preview
 from sharing.rules import Shared, Sharer, drop_rule, overview, set_rule
 
 Mode = SharingPolicy.Mode
-_BATCH = 5000
 
 
 class OverviewFilterForm(forms.Form):
@@ -158,18 +154,9 @@ def foresee(people: list[User], change: Callable[[], object]) -> tuple[Preview, 
         after.update((sharer.user.pk, sharer) for sharer in overview(organization))
 
     total = preview(people, change_and_look)
-    visible, hidden = _by_owner(total.now_visible), _by_owner(total.now_hidden)
+    visible, hidden = total.visible_by_owner(), total.hidden_by_owner()
     pks = [user.pk for user in people]
     return total, [Outlook(before[pk], after[pk], visible[pk], hidden[pk]) for pk in pks]
-
-
-def _by_owner(messages: list[int]) -> Counter[int]:
-    """How many of the messages each owner has: a number, from ids that the preview has come by."""
-    counts: Counter[int] = Counter()
-    for start in range(0, len(messages), _BATCH):
-        chunk = Message.objects.filter(pk__in=messages[start : start + _BATCH]).order_by()
-        counts.update(dict(chunk.values_list("owner").annotate(Count("pk"))))
-    return counts
 
 
 @administrators_only

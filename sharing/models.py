@@ -206,8 +206,8 @@ class AuditEntry(models.Model):
             return ", ".join(
                 f"{_label(name)}: {_plain(value)}" for name, value in sorted(self.details.items()) if value != ""
             )
-        changed = [name for name in sorted(after) if before.get(name) != after[name]]
-        return "; ".join(f"{_label(name)}: {_plain(before.get(name))} → {_plain(after[name])}" for name in changed)
+        lines = ((name, _plain(before.get(name)), _plain(after[name])) for name in sorted(after))
+        return "; ".join(f"{_label(name)}: {was} → {now}" for name, was, now in lines if was != now)
 
 
 def _label(name: str) -> str:

@@ -6,11 +6,12 @@ The change is made and undone: what is shown is what the one rule says with the 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from accounts.models import Organization, User
 from customers.models import CustomerAddress
@@ -50,12 +51,20 @@ class Preview:
         """The newest messages that would be hidden."""
         return _newest(self.now_hidden)
 
+    def visible_by_owner(self) -> Counter[int]:
+        """How many messages of each owner, by id, would become visible."""
+        return _by_owner(self.now_visible)
+
+    def hidden_by_owner(self) -> Counter[int]:
+        """How many messages of each owner, by id, would be hidden."""
+        return _by_owner(self.now_hidden)
+
     def quoting(self) -> int:
         """How many of the messages that would become visible quote earlier ones, which can be read with them."""
         quotes = Q(text__startswith=">")
         for sign in _QUOTES:
             quotes |= Q(text__contains=sign)
-        chunks = (self.now_visible[start : start + _BATCH] for start in range(0, len(self.now_visible), _BATCH))
+        chunks = _chunks(self.now_visible)
         return sum(MessageText.objects.filter(quotes, message__in=chunk).count() for chunk in chunks)
 
 
@@ -103,3 +112,15 @@ def _newest(messages: list[int]) -> list[Message]:
     """The newest of the messages filed last, which are nearly always those written last."""
     filed_last = heapq.nlargest(20 * SAMPLE, messages)
     return list(Message.objects.filter(pk__in=filed_last).newest_first()[:SAMPLE])
+
+
+def _by_owner(messages: list[int]) -> Counter[int]:
+    counts: Counter[int] = Counter()
+    for chunk in _chunks(messages):
+        of_owners = Message.objects.filter(pk__in=chunk).order_by().values_list("owner")
+        counts.update(dict(of_owners.annotate(Count("pk"))))
+    return counts
+
+
+def _chunks(messages: list[int]) -> Iterator[list[int]]:
+    return (messages[start : start + _BATCH] for start in range(0, len(messages), _BATCH))

@@ -36,6 +36,8 @@ def set_rule(
     if mode and mode not in SharingPolicy.Mode.values:
         raise ValidationError("Choose Public, Custom, Private, or the user’s choice.")
     with transaction.atomic():
+        # One after the other: two administrators may lay down the first rule for somebody at once.
+        Organization.objects.select_for_update().get(pk=actor.organization_id)
         return [_set(actor, target, mode, bool(mode) and is_fixed, reason.strip()) for target in targets]
 
 

@@ -271,6 +271,14 @@ def test_what_administrators_do_is_in_the_log(admin: User) -> None:
     ]
 
 
+def test_the_log_says_of_a_rule_only_what_changed(admin: User) -> None:
+    """R26: a reason that was none and is none is no news."""
+    set_rule(admin, ["member"], mode="private")
+    set_rule(admin, ["member"], mode="public", reason="One team.")
+    said = [entry.in_words for entry in AuditEntry.objects.filter(action=Action.RULE_CHANGED).order_by("pk")]
+    assert said == ["is fixed: none → yes; mode: none → private", "mode: private → public; reason: none → One team."]
+
+
 def test_a_message_is_named_only_to_who_may_see_it(admin: User, message: Message) -> None:
     """R25: the log is no way to read a private message."""
     factories.share(message.mailbox, "public")
