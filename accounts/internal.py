@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeVar, cast
 
 from django.db.models import Exists, ExpressionWrapper, F, Model, OuterRef, Q, QuerySet, TextField, Value
@@ -20,10 +21,12 @@ def covering(domains: QuerySet[M], domain: str) -> QuerySet[M]:
     return cast("QuerySet[M]", domains.annotate(covered=covered).filter(equal_or_parent))
 
 
-def is_internal(organization: Organization | int, address: str = "address", domain: str = "domain") -> Q:
+@lru_cache(maxsize=256)
+def is_internal(organization: int, address: str = "address", domain: str = "domain") -> Q:
     """Condition on rows whose columns are named: the address is a colleague's or at an own mail domain.
 
-    Deactivated users and inactive mailboxes count. The addresses are read once a query, however many rows it looks at.
+    Deactivated users and inactive mailboxes count. The addresses are read once a query, however many rows it looks at;
+    only the condition is remembered here, for an organisation's id, never what it found.
     """
     users = User.objects.filter(organization=organization).values("email")
     mailboxes = Mailbox.objects.filter(owner__organization=organization).values("email_address")

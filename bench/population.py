@@ -48,7 +48,7 @@ _TABLES: dict[Any, tuple[str, ...]] = {
     ),
     MessageText: ("message_id", "text"),
     Participant: ("message_id", "role", "name", "address", "domain"),
-    Correspondence: ("message_id", "customer_id", "role", "address", "domain", "date"),
+    Correspondence: ("message_id", "customer_id", "role", "address", "domain", "date", "owner_id"),
 }  # fmt: skip
 
 
@@ -319,7 +319,7 @@ def _file(
     sent = sender == owner.address
     folder = "drafts" if mail.is_draft else "trash" if rng.random() < 0.03 else "sent" if sent else "inbox"
     links = [
-        (pk, population.by_address[address], role, address, domain_of(address), mail.date)
+        (pk, population.by_address[address], role, address, domain_of(address), mail.date, owner.user.pk)
         for role, address in mail.people
         if address in population.by_address
     ]

@@ -40,6 +40,7 @@ from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
 from django.urls import reverse
 
+import crm_mail.wsgi  # noqa: F401  # as the server that is measured starts
 from accounts.models import Organization
 from bench.population import Population, check, grow, mark_reading, populate, stored
 from mail.models import Correspondence, Message, Participant, Thread

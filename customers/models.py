@@ -97,7 +97,7 @@ class CustomerAddressQuerySet(models.QuerySet["CustomerAddress"]):
     def with_colleagues_marked(self, organization: Organization) -> CustomerAddressQuerySet:
         """The addresses with the column `is_colleagues`: it is internal, so mail with it is never shared."""
         domain = Substr("address", StrIndex("address", Value("@")) + 1)
-        internal = ExpressionWrapper(is_internal(organization), output_field=models.BooleanField())
+        internal = ExpressionWrapper(is_internal(organization.pk), output_field=models.BooleanField())
         return self.annotate(domain=domain).annotate(is_colleagues=internal)
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from mail.cursors import Place
 from mail.models import Correspondence, Message, MessageQuerySet
 from mail.walking import Candidates, walk
 
-PAGE = 20
+PAGE = 12
 #: The latest messages of a conversation that a page shows; the others are reached from any of them.
-SHOWN = 5
+SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,15 @@ def page_of(
 
 def _roots_upto(messages: MessageQuerySet, before: Place, roots: Collection[str]) -> set[str]:
     """Those of `roots` that an earlier page has shown."""
-    earlier = messages.filter(before.upto(), thread__root__in=roots)
-    return set(earlier.order_by().values_list("thread__root", flat=True).distinct()) if roots else set()
+    earlier = Q(before.upto(), thread__root__in=roots)
+    # Few conversations reach over the end of a page: `messages`, which costs more, is asked about those alone.
+    reaching = (
+        set(Message.objects.filter(earlier).values_list("thread__root", flat=True).distinct()) if roots else set()
+    )
+    if not reaching:
+        return set()
+    earlier &= Q(thread__root__in=reaching)
+    return set(messages.filter(earlier).order_by().values_list("thread__root", flat=True).distinct())
 
 
 def _load(found: dict[str, list[int]], longer: Collection[str]) -> list[Conversation]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
@@ -39,7 +40,13 @@ def match(organization: Organization, messages: Sequence[tuple[Message, Iterable
     Correspondence.objects.bulk_create(
         (
             Correspondence(
-                message=message, customer_id=customer, role=role, address=address, domain=domain, date=message.date
+                message=message,
+                customer_id=customer,
+                role=role,
+                address=address,
+                domain=domain,
+                date=message.date,
+                owner_id=message.owner_id,
             )
             for message, role, address, domain in meetings
             for customer in customers[address]
@@ -64,15 +71,21 @@ def relink(customer: Customer) -> None:
             message__owner__organization=customer.organization_id,
         )
         .filter(~Q(role=Participant.Role.FROM) | Q(address=F("message__from_address")))
-        .values_list("message_id", "role", "address", "message__date")
+        .values_list("message_id", "role", "address", "message__date", "message__owner")
         .distinct()
     )
     Correspondence.objects.bulk_create(
         (
             Correspondence(
-                message_id=message, customer=customer, role=role, address=address, domain=domain_of(address), date=date
+                message_id=message,
+                customer=customer,
+                role=role,
+                address=address,
+                domain=domain_of(address),
+                date=date,
+                owner_id=owner,
             )
-            for message, role, address, date in found.iterator()
+            for message, role, address, date, owner in found.iterator()
             if (message, role, address) not in known
         ),
         batch_size=_BATCH,
@@ -92,7 +105,7 @@ def redirect(user: User) -> None:
 
 
 def effective(
-    links: QuerySet[Correspondence], organization: Organization | int, *, direction: str = "message__direction"
+    links: QuerySet[Correspondence], organization: int, *, direction: str = "message__direction"
 ) -> QuerySet[Correspondence]:
     """Those of an organisation's `links` that make a correspondent now.
 
@@ -105,14 +118,15 @@ def effective(
     ).exclude(is_internal(organization))
 
 
-def links_here(organization: Organization | int) -> QuerySet[Correspondence]:
+@lru_cache(maxsize=256)
+def links_here(organization: int) -> QuerySet[Correspondence]:
     """In a subquery of messages: the links that make a correspondent of the outer message."""
     direction = ExpressionWrapper(OuterRef("direction"), output_field=CharField())
     links = Correspondence.objects.filter(message=OuterRef("pk")).annotate(direction=direction)
     return effective(links, organization, direction="direction")
 
 
-def has_correspondent(organization: Organization | int, **conditions: Any) -> Q:
+def has_correspondent(organization: int, **conditions: Any) -> Q:
     """Condition on an organisation's messages: they have a correspondent customer now; `conditions` narrow which link counts."""
     return Q(has_customer=True) & Q(Exists(links_here(organization).filter(**conditions)))
 
@@ -129,7 +143,7 @@ def correspondents(messages: Sequence[Message]) -> dict[int, list[Customer]]:
     return correspondents_by_id([message.pk for message in messages], messages[0].organization_id)
 
 
-def correspondents_by_id(messages: Sequence[int], organization: Organization | int) -> dict[int, list[Customer]]:
+def correspondents_by_id(messages: Sequence[int], organization: int) -> dict[int, list[Customer]]:
     """The correspondent customers of the messages with these ids, in an organisation; one query."""
     found: dict[int, list[Customer]] = {pk: [] for pk in messages}
     links = Correspondence.objects.filter(message__in=messages).select_related("customer").order_by("id")

@@ -269,7 +269,7 @@ class Correspondence(models.Model):
     """The meeting of a message's From, To or Cc with a customer's address, kept for the index.
 
     Whether it makes a *correspondent* (sharing.md) depends on the message's direction and on who is a colleague today:
-    ask `mail.matching.effective`. The message's date is repeated here, so that a record's mail can be read newest first.
+    ask `mail.matching.effective`. The message's date and owner are repeated here, so that a record's mail can be read newest first, or one user's of it.
     """
 
     message = models.ForeignKey(Message, models.CASCADE, related_name="correspondences")
@@ -278,9 +278,13 @@ class Correspondence(models.Model):
     address = models.CharField(max_length=ADDRESS_LENGTH)
     domain = models.CharField(max_length=253)
     date = models.DateTimeField()
+    owner = models.ForeignKey(User, models.CASCADE, related_name="+", db_index=False)
 
     class Meta:
-        indexes = [models.Index(fields=["customer", "-date", "-message"], name="correspondence_by_date")]
+        indexes = [
+            models.Index(fields=["customer", "-date", "-message"], name="correspondence_by_date"),
+            models.Index(fields=["customer", "owner"], name="correspondence_of_owner"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["message", "customer", "role", "address"], name="correspondence_once")
         ]

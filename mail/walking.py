@@ -19,7 +19,7 @@ from mail.models import Message, MessageQuerySet
 
 #: Candidates that are looked at first; each further step takes so many times more. After the last, the reader may go on
 #: from where it ended.
-FIRST, GROWTH, STEPS = 100, 4, 4
+FIRST, GROWTH, STEPS = 60, 5, 4
 
 
 class Row(NamedTuple):

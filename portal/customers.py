@@ -29,7 +29,7 @@ from sharing.models import SharedRecord
 from sharing.modes import modes_of
 from sharing.policies import may_tick, tick, ticked_among, untick
 from sharing.preview import preview
-from sharing.visibility import Sight, revealed_by_tick
+from sharing.visibility import Sight, count_revealed_by_tick
 
 PER_PAGE = 50
 
@@ -142,7 +142,7 @@ def customer(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
         "may_tick": may_tick(user, sight.modes),
     }
     if context["may_tick"]:
-        context["reveals"] = revealed_by_tick(user, record, sight.modes).count()
+        context["reveals"] = count_revealed_by_tick(user, record, sight.modes)
     return render(request, "customers/record.html", context)
 
 
@@ -206,7 +206,7 @@ def customer_share(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     except NotPossible as error:
         notices.error(request, str(error))
     else:
-        count = revealed_by_tick(user, record, modes_of(user.organization)).count()
+        count = count_revealed_by_tick(user, record, modes_of(user.organization))
         messages = f"{count} message{'' if count == 1 else 's'}"
         shared = f"Colleagues can now read your mail with {record}: {messages} so far, and what comes."
         notices.success(request, shared if wanted else f"Your mail with {record} is no longer shared ({messages}).")

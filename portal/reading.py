@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
 from mail.accounts import has_mail_account
+from mail.cursors import Place
 from mail.deeds import mark_message
 from mail.matching import correspondents
 from mail.models import Folder, Message, Participant, Thread
@@ -31,7 +32,7 @@ from sharing.visibility import (
     visible_to,
 )
 
-PER_PAGE = 50
+PER_PAGE = 30
 #: As many people are named beside a message; the rest is a number.
 NAMED = 10
 #: As much of an original is shown on a page; the download has all of it.
@@ -50,12 +51,18 @@ def mail(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     folder = next((f for f in folders if (f.pk == pk if pk else f.kind == Folder.Kind.INBOX)), None)
     if folder is None:
         raise Http404
-    page = Paginator(Message.objects.owned_by(user).in_folder(folder).newest_first(), PER_PAGE).get_page(
-        request.GET.get("page")
-    )
-    customers = correspondents(list(page.object_list))
-    rows = [(message, customers[message.pk]) for message in page.object_list]
-    return render(request, "mail/list.html", {"folders": folders, "folder": folder, "page": page, "rows": rows})
+    place = Place.read(request.GET.get("cursor", ""))
+    mail = Message.objects.owned_by(user).in_folder(folder).filter(place.after() if place else Q()).newest_first()
+    found = list(mail[: PER_PAGE + 1])
+    shown = found[:PER_PAGE]
+    customers = correspondents(shown)
+    context = {
+        "folders": folders,
+        "folder": folder,
+        "rows": [(message, customers[message.pk]) for message in shown],
+        "cursor": str(Place(shown[-1].date, shown[-1].pk)) if len(found) > PER_PAGE else "",
+    }
+    return render(request, "mail/rows.html" if request.htmx else "mail/list.html", context)  # type: ignore[attr-defined]
 
 
 @login_required

@@ -23,7 +23,7 @@ from sharing.visibility import Sight
 
 #: Counts of unread mail stop here; beyond it the exact number helps nobody.
 COUNTED = 99
-PAGE = 30
+PAGE = 20
 FACETS = 8
 
 
@@ -105,10 +105,8 @@ class _Feed:
         self.viewer = sight.viewer
         # One's own copies stand for others, too, unless a colleague's are asked for; `judge` leaves them out.
         self.messages = sight.messages(~IN_TRASH) if colleague is None else sight.of_colleagues(Q(owner=colleague))
-        self._rows: QuerySet[Any] = sight.candidates().exclude(owner=sight.viewer)
+        self._rows: QuerySet[Any] = sight.candidates(colleague).exclude(owner=sight.viewer)
         self._pk = "pk"
-        if colleague is not None:
-            self._rows = self._rows.filter(owner=colleague)
         if customers is not None:
             with_them = has_correspondent(sight.viewer.organization_id, customer__in=customers.values("pk"))
             self.messages = self.messages.filter(with_them)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef
+
 from accounts.mailboxes import NotPossible
 from accounts.models import Mailbox, Organization, User
-from sharing.models import SharingPolicy, SharingRule
+from sharing.models import ExcludedDomain, SharingPolicy, SharingRule
 
 Mode = SharingPolicy.Mode
 
@@ -23,6 +25,8 @@ class Modes:
     by_mailbox: dict[int, str]
     #: Id and name of the owner of each mailbox.
     owners: dict[int, tuple[int, str]]
+    #: The mailboxes that exclude domains, which acts while they are Public.
+    excluding: frozenset[int]
 
     def of(self, mailbox: Mailbox) -> str | None:
         """The mode that holds for a mailbox."""
@@ -46,12 +50,15 @@ def modes_of(organization: Organization | int) -> Modes:
     rules = SharingRule.objects.filter(organization=organization).values_list("user", "role", "mode", "is_fixed")
     fixed = {user or role: mode if is_fixed else "" for user, role, mode, is_fixed in rules}
     mailboxes = Mailbox.objects.filter(owner__organization=organization)
-    by_mailbox, owners = {}, {}
-    columns = ("pk", "owner", "owner__name", "owner__email", "owner__role", "policy__mode")
-    for pk, owner, name, email, role, chosen in mailboxes.values_list(*columns):
+    excludes = Exists(ExcludedDomain.objects.filter(policy__mailbox=OuterRef("pk")))
+    by_mailbox, owners, excluding = {}, {}, set()
+    columns = ("pk", "owner", "owner__name", "owner__email", "owner__role", "policy__mode", excludes)
+    for pk, owner, name, email, role, chosen, has_excluded in mailboxes.values_list(*columns):
         owners[pk] = (owner, name or email)
         by_mailbox[pk] = fixed.get(owner, fixed.get(role, "")) or chosen
-    return Modes({pk: mode for pk, mode in by_mailbox.items() if mode}, owners)
+        if has_excluded:
+            excluding.add(pk)
+    return Modes({pk: mode for pk, mode in by_mailbox.items() if mode}, owners, frozenset(excluding))
 
 
 def rule_for(user: User) -> SharingRule | None:

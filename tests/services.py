@@ -91,7 +91,7 @@ def postgresql() -> Iterator[str]:
             account,
         )
         options = (
-            f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off "
+            f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off -c shared_buffers=512MB "
             "-c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
         )
         control = [binaries / "pg_ctl", "--pgdata", data, "--wait", "--silent"]

@@ -1,4 +1,4 @@
-"""Organisation and customer mark of a message, date of a correspondence: what lists of shared mail walk along."""
+"""Organisation and customer mark of a message, date and owner of a correspondence: what lists of shared mail walk along."""
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -14,8 +14,8 @@ def fill(apps, schema_editor):  # noqa: ARG001
         organization=Subquery(user.objects.filter(pk=OuterRef("owner")).values("organization")),
         has_customer=Exists(correspondence.objects.filter(message=OuterRef("pk"))),
     )
-    dates = message.objects.filter(pk=OuterRef("message")).values("date")
-    correspondence.objects.update(date=Subquery(dates))
+    theirs = message.objects.filter(pk=OuterRef("message"))
+    correspondence.objects.update(date=Subquery(theirs.values("date")), owner=Subquery(theirs.values("owner")))
 
 
 class Migration(migrations.Migration):
@@ -48,6 +48,17 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField("correspondence", "date", models.DateTimeField(null=True)),
+        migrations.AddField(
+            "correspondence",
+            "owner",
+            models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to="accounts.user",
+            ),
+        ),
         migrations.RunPython(fill, migrations.RunPython.noop),
         migrations.AlterField(
             "message",
@@ -60,6 +71,16 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AlterField("correspondence", "date", models.DateTimeField()),
+        migrations.AlterField(
+            "correspondence",
+            "owner",
+            models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to="accounts.user",
+            ),
+        ),
         migrations.RemoveIndex("correspondence", "correspondence_of_customer"),
         migrations.AlterField(
             "correspondence",
@@ -78,6 +99,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             "correspondence",
             models.Index(fields=["customer", "-date", "-message"], name="correspondence_by_date"),
+        ),
+        migrations.AddIndex(
+            "correspondence",
+            models.Index(fields=["customer", "owner"], name="correspondence_of_owner"),
         ),
         migrations.AddIndex(
             "message",
