@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 from django.urls import reverse
@@ -11,6 +12,7 @@ from django.urls import reverse
 from accounts.models import Mailbox, User
 from customers.models import Customer
 from mail.models import Folder, Message, Thread
+from portal import reading
 from sharing.audit import openings_of
 from sharing.models import AuditEntry
 from tests import factories
@@ -100,6 +102,27 @@ def test_each_folder_has_its_page_and_mail_of_others_is_in_none(ann: Mailbox, be
     assert "Sent by me" in page(ann.owner, "mail-folder", folders["sent"].pk)
     assert "Received" not in page(ann.owner, "mail")
     assert "Sent by me" not in page(ben, "mail")
+
+
+def test_a_long_folder_goes_on_by_a_cursor_with_and_without_javascript(
+    ann: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R31: each message once, the newest first, however many there are."""
+    monkeypatch.setattr(reading, "PER_PAGE", 2)
+    for number in range(5):
+        factories.message(mailbox=ann, subject=f"Number {number}", date=START + timedelta(hours=number // 2))
+    client, address, found = browser(ann.owner), reverse("mail"), []
+    while address:
+        shown = client.get(address).content.decode()
+        assert "<main" in shown
+        fragment = client.get(address, headers={"HX-Request": "true"}).content.decode()
+        assert "<main" not in fragment
+        assert re.findall(r"Number \d", fragment) == re.findall(r"Number \d", shown)
+        found += re.findall(r"Number \d", shown)
+        more = re.search(r'href="\?([^"]*cursor=[^"]*)"', shown)
+        address = f"{reverse('mail')}?{unescape(more[1])}" if more else ""
+    assert found == [f"Number {number}" for number in (4, 3, 2, 1, 0)]
+    assert re.findall(r"Number \d", client.get(reverse("mail"), {"cursor": "nonsense"}).content.decode()) == found[:2]
 
 
 def test_somebody_elses_folder_does_not_exist(ann: Mailbox, ben: User) -> None:
