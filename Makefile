@@ -7,7 +7,7 @@ BASE_PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 py
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 STAMPS := $(VENV)/.stamps
-SOURCES := accounts api bench crm_mail customers fetcher mail portal sharing tests manage.py
+SOURCES := accounts api bench crm_mail customers fetcher mail portal sender sharing tests manage.py
 PYTEST_ARGS ?= -n 2
 # A bare `pip` on the machine may be configured for another Python; this one always belongs to the venv.
 PIP_INSTALL := $(PYTHON) -m pip install --disable-pip-version-check --no-input --quiet --require-hashes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from django.db import transaction
@@ -82,6 +83,13 @@ def change_mailbox(mailbox: Mailbox, **fields: Any) -> Mailbox:
         own_addresses_changed.send(sender=User, user=locked.owner)
     mailbox.refresh_from_db()
     return mailbox
+
+
+def foreseen(fields: dict[str, Any], mailbox: Mailbox | None = None) -> Mailbox:
+    """A mailbox, or `mailbox`, as it would be with `fields`; nothing is saved. Passwords are plain strings here."""
+    future = copy.copy(mailbox) if mailbox is not None else Mailbox(kind=Mailbox.Kind.POP3)
+    _assign(future, fields)
+    return future
 
 
 def activate(mailbox: Mailbox) -> None:

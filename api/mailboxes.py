@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -17,17 +18,21 @@ from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.checks import SECONDS, Check, side_by_side
 from accounts.connecting import complete
-from accounts.mailboxes import NotPossible
+from accounts.mailboxes import NotPossible, foreseen, poll_username
 from accounts.models import ADDRESS_LENGTH, Mailbox, User
+from accounts.servers import Endpoint
 from api.base import ApiListView, ApiView, ColleagueField, StrictSerializer
 from api.errors import about
 from api.filtering import IdFilter
 from api.schema import Choice
+from fetcher.checking import check_incoming
 from fetcher.models import FetchRun
 from fetcher.tasks import fetch_now
 from mail.accounts import has_mail_account
 from mail.models import Message
+from sender.checking import check_outgoing
 from sharing.administering import change_mailbox, switch_mailbox
 from sharing.models import SharingPolicy
 from sharing.modes import Modes, modes_of, require_open_to, standing_of
@@ -50,6 +55,23 @@ _POP3_ONLY = frozenset(
         "import_since",
         "import_days",
         "poll_interval_minutes",
+    }
+)
+_CONNECTION = frozenset(
+    {
+        "incoming_host",
+        "incoming_port",
+        "incoming_security",
+        "incoming_username",
+        "incoming_password",
+        "used_by_other_clients",
+        "use_same_credentials",
+        "outgoing_host",
+        "outgoing_port",
+        "outgoing_security",
+        "outgoing_username",
+        "outgoing_password",
+        "allow_plain_text",
     }
 )
 _DECIDED_APART = ("sharing_mode", "excluded_domains", "is_active", "skip_test", "owner")
@@ -161,6 +183,35 @@ class MailboxSerializer(StrictSerializer):
             if refused:
                 raise ValidationError({name: ["The CRM Mail account doesn't have this setting."] for name in refused})
         return attrs
+
+
+class ConnectionSerializer(MailboxSerializer):
+    """What a test of a mail account needs."""
+
+    def get_fields(self) -> dict[str, Any]:
+        """The fields of a mailbox that say how its servers are reached."""
+        return {name: each for name, each in super().get_fields().items() if name in _CONNECTION}
+
+
+class CheckSerializer(serializers.Serializer[Check]):
+    """What the test of one server found; `cause` is empty where it succeeded."""
+
+    ok = serializers.BooleanField()
+    detail = serializers.CharField()
+    cause = serializers.CharField()
+    steps = serializers.SerializerMethodField()
+
+    @extend_schema_field({"type": "array", "items": {"type": "object", "additionalProperties": True}})
+    def get_steps(self, check: Check) -> list[dict[str, Any]]:
+        """The steps in their order; a failed one is the last."""
+        return [{"name": step.name, "ok": step.ok, "said": step.said} for step in check.steps]
+
+
+class AccountTestSerializer(serializers.Serializer[Any]):
+    """What *Test account* answers (R12)."""
+
+    incoming = CheckSerializer()
+    outgoing = CheckSerializer()
 
 
 class RunSerializer(serializers.Serializer[FetchRun]):
@@ -303,6 +354,33 @@ class MailboxDetail(_MailboxView):
         return self.shown(self.mailbox(pk))
 
 
+class MailboxTestUnsaved(_MailboxView):
+    """*Test account* before anything is saved (R12)."""
+
+    serializer_class = ConnectionSerializer
+
+    @extend_schema(operation_id="mailboxes_test_unsaved", responses={200: AccountTestSerializer})
+    def post(self, request: Request) -> Response:
+        """Try both servers, at most 20 seconds. Nothing is saved, fetched or sent."""
+        return _tested(foreseen(complete(self.checked(request))))
+
+
+class MailboxTest(_MailboxView):
+    """*Test account* of a saved mailbox, as it is or with other settings (R12)."""
+
+    serializer_class = ConnectionSerializer
+
+    @extend_schema(responses={200: AccountTestSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """Try both servers, with what the body changes. Nothing is saved, fetched or sent."""
+        mailbox = self.mailbox(pk)
+        if mailbox.kind == Mailbox.Kind.CRM_MAIL:
+            raise NotPossible("The CRM Mail account has no server to fetch from.")
+        given = self.checked(request, mailbox, partial=True)
+        by_owner = mailbox.owner_id == self.caller.pk
+        return _tested(foreseen(complete(given, mailbox, by_owner=by_owner), mailbox), counts=by_owner)
+
+
 class MailboxActivation(_MailboxView):
     """Choosing the active mailbox (R5)."""
 
@@ -377,6 +455,29 @@ class MailboxSharingPreview(_SharingView):
         mailbox = self.mailbox(pk)
         foreseen = preview([mailbox.owner], self.change(request, mailbox))
         return Response(PreviewSerializer(foreseen).data)
+
+
+def _tested(mailbox: Mailbox, *, counts: bool = True) -> Response:
+    incoming, outgoing = side_by_side(
+        partial(
+            check_incoming,
+            Endpoint(mailbox.incoming_host, mailbox.incoming_port, mailbox.incoming_security),
+            poll_username(mailbox),
+            mailbox.incoming_password,
+            seconds=SECONDS,
+        ),
+        partial(
+            check_outgoing,
+            Endpoint(mailbox.outgoing_host, mailbox.outgoing_port, mailbox.outgoing_security),
+            mailbox.outgoing_username,
+            mailbox.outgoing_password,
+            seconds=SECONDS,
+            incoming_host=mailbox.incoming_host,
+        ),
+    )
+    if not counts:
+        incoming.forget_count()
+    return Response(AccountTestSerializer({"incoming": incoming, "outgoing": outgoing}).data)
 
 
 def _share(actor: User, mailbox: Mailbox, mode: str | None, domains: list[str] | None) -> None:

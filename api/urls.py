@@ -15,6 +15,8 @@ urlpatterns = [
     path("sharing-rules/<int:pk>/", sharing_rules.SharingRuleDetail.as_view()),
     path("mail-account/", mail_account.MailAccountView.as_view()),
     path("mailboxes/", mailboxes.Mailboxes.as_view()),
+    path("mailboxes/test/", mailboxes.MailboxTestUnsaved.as_view()),
+    path("mailboxes/<int:pk>/test/", mailboxes.MailboxTest.as_view()),
     path("mailboxes/<int:pk>/", mailboxes.MailboxDetail.as_view()),
     path("mailboxes/<int:pk>/activate/", mailboxes.MailboxActivation.as_view()),
     path("mailboxes/<int:pk>/fetch/", mailboxes.MailboxFetch.as_view()),

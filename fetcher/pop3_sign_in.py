@@ -24,7 +24,11 @@ def sign_in(wire: Wire, mechanisms: str, user: str, password: str) -> Pop3Error 
                 status = _say(wire, f"PASS {password}")
     except Pop3Error as error:
         return error
-    return None if status.ok else sign_in_refusal(status)
+    if status.ok:
+        return None
+    refused = sign_in_refusal(status)
+    # Nobody is to read the password in an error, whatever a server says back.
+    return CommandRefused(refused.reason) if password in status.words else refused
 
 
 def _say(wire: Wire, command: str) -> StatusLine:

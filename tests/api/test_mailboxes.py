@@ -15,6 +15,8 @@ from sharing.models import AuditEntry
 from sharing.rules import set_rule
 from tests import factories
 from tests.api.clients import ROOT, program, results
+from tests.servers import ScriptedPop3Server, SmtpSink
+from tests.servers import mailbox as pop3_mailbox
 
 pytestmark = pytest.mark.django_db
 MAILBOXES = ROOT + "mailboxes/"
@@ -479,3 +481,71 @@ def test_a_held_mailbox_shows_the_run_that_holds_it(rep: User) -> None:
     mailbox = factories.mailbox(owner=rep)
     run, _ = scheduling.claim(mailbox)
     assert results(program(rep), f"mailboxes/{mailbox.pk}/runs/")[0]["id"] == run.pk
+
+
+# --- testing ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_account_is_tested_before_it_is_saved(rep: User) -> None:
+    """R12: both servers, each step, nothing saved."""
+    with (
+        ScriptedPop3Server(pop3_mailbox(b"Subject: x\r\n\r\nx\r\n", password="in-secret")) as pop3,
+        SmtpSink(users={"user": "in-secret"}) as smtp,
+    ):
+        body = connection(pop3.port, smtp.port)
+        answer = program(rep).post(f"{MAILBOXES}test/", body)
+        wrong = program(rep).post(f"{MAILBOXES}test/", body | {"incoming_password": "other"})
+    assert answer.status_code == 200
+    found = answer.json()
+    assert (found["incoming"]["ok"], found["outgoing"]["ok"]) == (True, True)
+    assert found["incoming"]["detail"] == "1 message is on the server."
+    assert [step["name"] for step in found["outgoing"]["steps"]] == ["name", "connection", "encryption", "sign_in"]
+    assert [wrong.json()[side]["cause"] for side in ("incoming", "outgoing")] == ["password_rejected"] * 2
+    assert not Mailbox.objects.filter(kind="pop3").exists()
+
+
+def test_a_saved_account_is_tested_with_its_password_or_another(rep: User) -> None:
+    """R12, R14: what the body leaves out is as it was saved, and stays so."""
+    with ScriptedPop3Server(pop3_mailbox(password="in-secret")) as pop3, SmtpSink(users={"user": "in-secret"}) as smtp:
+        mailbox = factories.mailbox(owner=rep, **connection(pop3.port, smtp.port))
+        before = mailbox.incoming_password.reveal()
+        url = f"{MAILBOXES}{mailbox.pk}/test/"
+        assert program(rep).post(url, {}).json()["incoming"]["ok"]
+        assert not program(rep).post(url, {"incoming_password": "other"}).json()["incoming"]["ok"]
+    mailbox.refresh_from_db()
+    assert mailbox.incoming_password.reveal() == before
+
+
+def test_an_administrator_tests_without_learning_how_much_mail_there_is(rep: User) -> None:
+    """R25."""
+    admin = factories.user(organization=rep.organization, role="admin")
+    with ScriptedPop3Server(pop3_mailbox(b"x", password="in-secret")) as pop3, SmtpSink() as smtp:
+        mailbox = factories.mailbox(owner=rep, **connection(pop3.port, smtp.port))
+        url = f"{MAILBOXES}{mailbox.pk}/test/"
+        assert program(admin).post(url, {}).json()["incoming"]["detail"] == "The mailbox can be opened."
+        moved = program(admin).post(url, {"incoming_port": smtp.port})
+    assert (moved.status_code, set(moved.json())) == (400, {"incoming_password"})
+
+
+def test_what_is_missing_for_a_test_is_named(rep: User) -> None:
+    """R12: a 400 with the field, no connection."""
+    answer = program(rep).post(f"{MAILBOXES}test/", {"incoming_host": "pop.mail.example"})
+    assert (answer.status_code, set(answer.json())) == (400, {"incoming_username", "incoming_password"})
+    account = Mailbox.objects.get(owner=rep, kind="crm_mail")
+    assert program(rep).post(f"{MAILBOXES}{account.pk}/test/", {}).status_code == 409
+
+
+def connection(incoming: int, outgoing: int) -> dict[str, Any]:
+    """The settings of an account whose servers are on loopback."""
+    return {
+        "incoming_host": "127.0.0.1",
+        "incoming_port": incoming,
+        "incoming_security": "none",
+        "incoming_username": "user",
+        "incoming_password": "in-secret",
+        "use_same_credentials": True,
+        "outgoing_host": "127.0.0.1",
+        "outgoing_port": outgoing,
+        "outgoing_security": "none",
+        "allow_plain_text": True,
+    }

@@ -86,6 +86,8 @@ def test_every_resource_of_the_interface_is_there() -> None:
         ("get post patch", "mail-account/"),
         ("get post", "mailboxes/"),
         ("get patch", "mailboxes/{id}/"),
+        ("post", "mailboxes/test/"),
+        ("post", "mailboxes/{id}/test/"),
         ("post", "mailboxes/{id}/fetch/"),
         ("post", "mailboxes/{id}/activate/"),
         ("get", "mailboxes/{id}/runs/"),

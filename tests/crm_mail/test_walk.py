@@ -118,6 +118,7 @@ ADMINISTRATORS_MAY = frozenset(
         "api/v1/mailboxes/<int:pk>/activate/",
         "api/v1/mailboxes/<int:pk>/fetch/",
         "api/v1/mailboxes/<int:pk>/runs/",
+        "api/v1/mailboxes/<int:pk>/test/",
         "api/v1/mailboxes/<int:pk>/sharing/",
         "api/v1/mailboxes/<int:pk>/sharing/preview/",
     }
@@ -168,6 +169,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH api/v1/mailboxes/<int:pk>/": {"name": "Walked"},
     "PUT api/v1/mailboxes/<int:pk>/sharing/": {"mode": "private"},
     "POST api/v1/mailboxes/<int:pk>/sharing/preview/": {"mode": "public"},
+    "POST api/v1/mailboxes/<int:pk>/test/": {},
     "PATCH api/v1/messages/<int:pk>/": {"is_read": True, "is_private": True},
     "PATCH api/v1/threads/<int:pk>/": {"is_private": True},
     "PATCH api/v1/users/<int:pk>/": {"name": "Walked"},

@@ -48,7 +48,7 @@ def test_a_refused_sign_in_has_the_kind_that_it_deserves(answer: str, kind: str,
 def test_a_wrong_password_really_tried() -> None:
     with ScriptedPop3Server(mailbox()) as server, unknown(server) as session:
         with pytest.raises(CommandRefused) as caught:
-            session.login("user", "wrong")
+            session.login("user", "not this")
         assert caught.value.kind == "password_rejected"
         assert caught.value.sentence == (
             "The server rejected the user name or the password. It said: “wrong user name or password”"
