@@ -112,6 +112,8 @@ def test_the_form_of_an_account_shows_what_applies(portal: LiveServer) -> None:
         assert not page.is_visible("#id_used_by_other_clients")
         page.fill("#id_incoming_host", "pop.gmail.com")
         assert page.is_visible("#id_used_by_other_clients")
+        page.press("#id_name", "Enter")
+        page.get_by_text("Choose Public, Custom or Private. There is no default.").wait_for()
         assert not page.is_visible("#id_outgoing_password")
         page.uncheck("#id_use_same_credentials")
         assert page.is_visible("#id_outgoing_password")
