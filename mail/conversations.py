@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from accounts.models import User
 from mail.cursors import Place
@@ -84,15 +84,12 @@ def page_of(
 
 def _roots_upto(messages: MessageQuerySet, before: Place, roots: Collection[str]) -> set[str]:
     """Those of `roots` that an earlier page has shown."""
-    earlier = Q(before.upto(), thread__root__in=roots)
     # Few conversations reach over the end of a page: `messages`, which costs more, is asked about those alone.
-    reaching = (
-        set(Message.objects.filter(earlier).values_list("thread__root", flat=True).distinct()) if roots else set()
-    )
-    if not reaching:
-        return set()
-    earlier &= Q(thread__root__in=reaching)
-    return set(messages.filter(earlier).order_by().values_list("thread__root", flat=True).distinct())
+    for asked in (Message.objects.all(), messages):
+        if roots:
+            earlier = asked.filter(before.upto(), thread__root__in=roots).order_by()
+            roots = set(earlier.values_list("thread__root", flat=True).distinct())
+    return set(roots)
 
 
 def _load(found: dict[str, list[int]], longer: Collection[str]) -> list[Conversation]:

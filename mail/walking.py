@@ -69,8 +69,8 @@ class Candidates:
 def judge(candidates: Collection[int], messages: MessageQuerySet, reader: User | None = None) -> list[Row]:
     """Those of `messages` that are among `candidates`, newest first; two queries.
 
-    `messages` come in no order of their own. Of several copies of a message only one is listed: the reader's own, else the first stored, among all that are in
-    `messages` (R30). Without a reader copies are messages like any others.
+    `messages` come in no order of their own. Of several copies of a message only one is listed: the reader's own, else
+    the first stored, among all that are in `messages` (R30). Without a reader copies are messages like any others.
     """
     if not candidates:
         return []
