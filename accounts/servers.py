@@ -32,6 +32,9 @@ MAIL_PORTS = frozenset({25, 110, 465, 587, 995, 2525})
 #: More addresses than this are not tried; a name with hundreds of them would only cost time.
 MAX_ADDRESSES = 8
 
+#: The most characters that are shown of what a server says.
+WORDS_LIMIT = 200
+
 _PUBLIC_V6 = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NOT_PUBLIC: tuple[Network, ...] = tuple(
@@ -97,6 +100,12 @@ _SENTENCES = {
     "outgoing mail.",
     "tls": "An encrypted connection to {host} could not be agreed on. Check the port and the security setting.",
 }
+
+
+def safe_words(raw: bytes) -> str:
+    """A server's words as they can be shown: printable, on one line, at most `WORDS_LIMIT` long. Not HTML-escaped."""
+    text = raw[: 4 * WORDS_LIMIT].decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else " " for c in text).strip()[:WORDS_LIMIT].rstrip()
 
 
 class ServerError(Exception):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
-WORDS_LIMIT = 200
+from accounts.servers import safe_words
 
 _SENTENCES = {
     "password_rejected": "The server rejected the user name or the password.",
@@ -155,12 +155,6 @@ def sign_in_refusal(status: StatusLine) -> CommandRefused:
 def greeting_refusal(status: StatusLine) -> CommandRefused:
     """The error for an -ERR instead of a greeting: passing, unless it says otherwise."""
     return CommandRefused(_by_code(status.code) or _hinted(status.words, _HINTS) or "sys_temp", status.words)
-
-
-def safe_words(raw: bytes) -> str:
-    """A server's words as they can be shown: printable, on one line, at most `WORDS_LIMIT` long. Not HTML-escaped."""
-    text = raw[: 4 * WORDS_LIMIT].decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else " " for c in text).strip()[:WORDS_LIMIT].rstrip()
 
 
 def forget_trace(error: Pop3Error) -> NoReturn:

@@ -24,7 +24,7 @@ from mail.conversations import page_of
 from mail.matching import has_correspondent
 from mail.models import IN_TRASH
 from portal.forms import LinesField
-from portal.requests import member
+from portal.requests import ids_in, member
 from sharing.models import SharedRecord
 from sharing.modes import modes_of
 from sharing.policies import may_tick, tick, ticked_among, untick
@@ -218,7 +218,7 @@ def customer_share(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
 def customers_share(request: HttpRequest, kind: str) -> HttpResponse:
     """Tick or untick *Share Email* on several records: first what it would do, then, confirmed, the deed (R22, R26)."""
     user = member(request)
-    chosen = [int(pk) for pk in request.POST.getlist("customer") if pk.isascii() and pk.isdigit() and len(pk) < 19]
+    chosen = ids_in(request.POST.getlist("customer"))
     records = list(_customers(request, kind).filter(pk__in=chosen[:PER_PAGE]))
     wanted = request.POST.get("share") == "on"
     if not records:

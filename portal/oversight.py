@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.models import Mailbox, User
 from portal.forms import ChoiceCards
 from portal.mailbox_forms import MODE_DESCRIPTIONS
-from portal.requests import administrators_only, member
+from portal.requests import administrators_only, ids_in, member
 from sharing.models import SharingPolicy
 from sharing.preview import Preview, preview
 from sharing.rules import Shared, Sharer, drop_rule, overview, set_rule
@@ -193,7 +193,7 @@ def sharing_change(request: HttpRequest) -> HttpResponse:
     data = request.POST if request.method == "POST" else request.GET
     role = data.get("role", "") if data.get("role", "") in User.Role.values else ""
     colleagues = User.objects.for_organization(user.organization)
-    chosen = [int(pk) for pk in data.getlist("user") if pk.isascii() and pk.isdigit() and len(pk) < 19]
+    chosen = ids_in(data.getlist("user"))
     people = list((colleagues.filter(role=role) if role else colleagues.filter(pk__in=chosen)).order_by("name", "id"))
     if not role and not people:
         notices.error(request, "Tick the people first for whom you want to change something.")

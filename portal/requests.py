@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Concatenate, ParamSpec, cast
 
@@ -18,6 +18,11 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 def member(request: HttpRequest) -> User:
     """The user who sends a request to a view that only signed-in users reach."""
     return cast("User", request.user)
+
+
+def ids_in(texts: Iterable[str]) -> list[int]:
+    """The ids that a query string or a form names; what can be none is left out."""
+    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
 
 
 def administrators_only(view: View[P]) -> View[P]:

@@ -12,7 +12,7 @@ from django.urls import path
 from django.views.decorators.http import require_POST, require_safe
 
 from customers.models import Customer
-from portal.requests import member
+from portal.requests import ids_in, member
 from sharing.feed import COUNTED, catch_up, count_unread_own, count_unread_shared, page_of
 from sharing.modes import Mode
 from sharing.visibility import Sight
@@ -75,7 +75,7 @@ def _number(request: HttpRequest, name: str) -> int | None:
     text = request.GET.get(name, "")
     if not text:
         return None
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    return next(iter(ids_in([text])), 0)
 
 
 urlpatterns = [

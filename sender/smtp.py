@@ -11,8 +11,6 @@ from typing import Self
 
 from accounts import servers
 
-_SAID = 200
-
 _SENTENCES = {
     "not_smtp": "This is not an outgoing mail server. Check the server name and the port.",
     "busy": "The server has no time just now. Try again later.",
@@ -34,9 +32,9 @@ _SENTENCES = {
 class SmtpError(Exception):
     """Something an SMTP server did: `kind` for programs, `sentence` for people, with the server's own words made safe."""
 
-    def __init__(self, kind: str, said: bytes | str = b"") -> None:
+    def __init__(self, kind: str, said: bytes = b"") -> None:
         self.kind = kind
-        words = _plain(said)
+        words = servers.safe_words(said)
         self.sentence = _SENTENCES[kind] + (f" It said: “{words}”" if words else "")
         super().__init__(self.sentence)
 
@@ -187,8 +185,3 @@ def _own_name(sock: socket.socket) -> str:
     """RFC 5321 section 4.1.3: the address in place of a name that nobody could look up."""
     address = str(sock.getsockname()[0])
     return f"[IPv6:{address.partition('%')[0]}]" if ":" in address else f"[{address}]"
-
-
-def _plain(said: bytes | str) -> str:
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return "".join(c if c.isprintable() else " " for c in text[: 4 * _SAID]).strip()[:_SAID].rstrip()
