@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import queue
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
+from accounts.credentials import Secret
+from accounts.mailboxes import poll_username
+from accounts.models import Mailbox
 from accounts.providers import provider_at
 from accounts.servers import Endpoint, ServerError
 
@@ -55,10 +60,17 @@ class Check:
     endpoint: Endpoint
     steps: list[Step] = field(default_factory=list)
     cause: str = ""
+    is_done: bool = False
+    #: Whether it may be told how many messages there are: administrators don't look into others' mailboxes (R25).
+    counts: bool = True
+    #: How many there are, once that is known and may be told.
+    messages: int | None = None
+    #: Called after each step that was passed, in the thread that tests.
+    noticed: Callable[[], None] = lambda: None
 
     @property
     def ok(self) -> bool:
-        """Whether no step failed."""
+        """Whether no step failed so far."""
         return not self.cause
 
     @property
@@ -80,14 +92,13 @@ class Check:
         self._passed(StepName.SIGN_IN, "The server accepted the user name and the password.")
 
     def counted(self, messages: int) -> None:
-        """Note that the mailbox could be opened."""
+        """Note that the mailbox could be opened, and how many messages there are if that may be said."""
+        if not self.counts:
+            self._passed(StepName.MAILBOX, "The mailbox can be opened.")
+            return
+        self.messages = messages
         count = "1 message is" if messages == 1 else f"{messages:,} messages are"
         self._passed(StepName.MAILBOX, f"{count} on the server.")
-
-    def forget_count(self) -> None:
-        """Leave out how many messages there are: for administrators, who don't look into others' mailboxes (R25)."""
-        if self.steps[-1].name == StepName.MAILBOX and self.ok:
-            self.steps[-1] = Step(StepName.MAILBOX, ok=True, said="The mailbox can be opened.")
 
     def not_connected(self, error: ServerError) -> None:
         """Note at which step connecting failed."""
@@ -117,13 +128,89 @@ class Check:
 
     def _passed(self, name: StepName, said: str) -> None:
         self.steps.append(Step(name, ok=True, said=said))
+        self.noticed()
 
 
-def side_by_side(incoming: Callable[[], Check], outgoing: Callable[[], Check]) -> tuple[Check, Check]:
-    """Carry out both tests of an account at once, so that they take no longer than one."""
+class Tester(Protocol):
+    """A function that tries one server and notes its steps: `fetcher.checking.check_incoming` and its counterpart."""
+
+    def __call__(self, check: Check, username: str, password: Secret, *, seconds: float, incoming_host: str) -> object:
+        """Fill in `check` within `seconds`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCheck:
+    """What the test of an account has found so far, of both servers."""
+
+    incoming: Check
+    outgoing: Check
+
+    @property
+    def ok(self) -> bool:
+        """Whether no step failed so far."""
+        return self.incoming.ok and self.outgoing.ok
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more will follow."""
+        return self.incoming.is_done and self.outgoing.is_done
+
+    @property
+    def sides(self) -> tuple[tuple[str, Check], tuple[str, Check]]:
+        """Both with their titles."""
+        return ("Incoming mail", self.incoming), ("Outgoing mail", self.outgoing)
+
+
+def follow_account(
+    mailbox: Mailbox, check_incoming: Tester, check_outgoing: Tester, *, counts: bool = True
+) -> Iterator[AccountCheck]:
+    """Try both servers of an account at once, and yield what is known after each step; the last one is the result (R12).
+
+    All together takes at most `SECONDS`. Nothing is saved, fetched or sent. Without `counts` the number of messages
+    on the server is left out.
+    """
+    news: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def notice() -> None:
+        news.put(None)
+
+    account = AccountCheck(
+        Check(
+            Endpoint(mailbox.incoming_host, mailbox.incoming_port, mailbox.incoming_security),
+            counts=counts,
+            noticed=notice,
+        ),
+        Check(Endpoint(mailbox.outgoing_host, mailbox.outgoing_port, mailbox.outgoing_security), noticed=notice),
+    )
+
+    def carry_out(tester: Tester, check: Check, username: str, password: Secret) -> None:
+        try:
+            tester(check, username, password, seconds=SECONDS, incoming_host=mailbox.incoming_host)
+        finally:
+            check.is_done = True
+            notice()
+
     with ThreadPoolExecutor(2, thread_name_prefix="test of an account") as pool:
-        first, second = pool.submit(incoming), pool.submit(outgoing)
-        return first.result(), second.result()
+        going: list[Future[None]] = [
+            pool.submit(carry_out, check_incoming, account.incoming, poll_username(mailbox), mailbox.incoming_password),
+            pool.submit(
+                carry_out, check_outgoing, account.outgoing, mailbox.outgoing_username, mailbox.outgoing_password
+            ),
+        ]
+        yield account
+        while not account.is_done:
+            news.get()
+            yield account
+        for each in going:
+            each.result()
+
+
+def check_account(
+    mailbox: Mailbox, check_incoming: Tester, check_outgoing: Tester, *, counts: bool = True
+) -> AccountCheck:
+    """The result of `follow_account`."""
+    *_, account = follow_account(mailbox, check_incoming, check_outgoing, counts=counts)
+    return account
 
 
 def _place(name: StepName) -> int:

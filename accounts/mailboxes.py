@@ -26,6 +26,15 @@ CONNECTION_FIELDS = frozenset(
         "incoming_password",
     }
 )
+#: Fields whose change makes a new test of the account worthwhile (R12).
+TESTED_FIELDS = CONNECTION_FIELDS | {
+    "use_same_credentials",
+    "outgoing_host",
+    "outgoing_port",
+    "outgoing_security",
+    "outgoing_username",
+    "outgoing_password",
+}
 
 
 class NotPossible(Exception):
@@ -90,6 +99,13 @@ def foreseen(fields: dict[str, Any], mailbox: Mailbox | None = None) -> Mailbox:
     future = copy.copy(mailbox) if mailbox is not None else Mailbox(kind=Mailbox.Kind.POP3)
     _assign(future, fields)
     return future
+
+
+def needs_test(mailbox: Mailbox, fields: dict[str, Any]) -> bool:
+    """Whether saving `fields` would have the account sign in elsewhere or otherwise than it does now (R12)."""
+    return mailbox.kind == Mailbox.Kind.POP3 and any(
+        name.endswith("_password") or fields[name] != getattr(mailbox, name) for name in TESTED_FIELDS & fields.keys()
+    )
 
 
 def activate(mailbox: Mailbox) -> None:

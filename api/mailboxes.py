@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -18,11 +17,10 @@ from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.checks import SECONDS, Check, side_by_side
+from accounts.checks import AccountCheck, Check, check_account
 from accounts.connecting import complete
-from accounts.mailboxes import NotPossible, foreseen, poll_username
+from accounts.mailboxes import NotPossible, foreseen, needs_test
 from accounts.models import ADDRESS_LENGTH, Mailbox, User
-from accounts.servers import Endpoint
 from api.base import ApiListView, ApiView, ColleagueField, StrictSerializer
 from api.errors import about
 from api.filtering import IdFilter
@@ -207,7 +205,7 @@ class CheckSerializer(serializers.Serializer[Check]):
         return [{"name": step.name, "ok": step.ok, "said": step.said} for step in check.steps]
 
 
-class AccountTestSerializer(serializers.Serializer[Any]):
+class AccountTestSerializer(serializers.Serializer[AccountCheck]):
     """What *Test account* answers (R12)."""
 
     incoming = CheckSerializer()
@@ -315,6 +313,8 @@ class Mailboxes(ApiListView, _MailboxView):
             raise NotPossible(_NO_ACCOUNT)
         fields = complete({name: value for name, value in given.items() if name not in _DECIDED_APART})
         require_open_to(owner, given["sharing_mode"])
+        if not given.get("skip_test"):
+            _require_working(foreseen(fields), counts=owner == self.caller)
         with transaction.atomic():
             with about("email_address", refused="excluded_domains"):
                 mailbox = connect_mailbox(
@@ -344,6 +344,8 @@ class MailboxDetail(_MailboxView):
             mailbox,
             by_owner=mailbox.owner_id == self.caller.pk,
         )
+        if needs_test(mailbox, fields) and not given.get("skip_test"):
+            _require_working(foreseen(fields, mailbox), counts=mailbox.owner_id == self.caller.pk)
         with transaction.atomic():
             if fields:
                 with about("email_address"):
@@ -458,26 +460,14 @@ class MailboxSharingPreview(_SharingView):
 
 
 def _tested(mailbox: Mailbox, *, counts: bool = True) -> Response:
-    incoming, outgoing = side_by_side(
-        partial(
-            check_incoming,
-            Endpoint(mailbox.incoming_host, mailbox.incoming_port, mailbox.incoming_security),
-            poll_username(mailbox),
-            mailbox.incoming_password,
-            seconds=SECONDS,
-        ),
-        partial(
-            check_outgoing,
-            Endpoint(mailbox.outgoing_host, mailbox.outgoing_port, mailbox.outgoing_security),
-            mailbox.outgoing_username,
-            mailbox.outgoing_password,
-            seconds=SECONDS,
-            incoming_host=mailbox.incoming_host,
-        ),
-    )
-    if not counts:
-        incoming.forget_count()
-    return Response(AccountTestSerializer({"incoming": incoming, "outgoing": outgoing}).data)
+    return Response(AccountTestSerializer(check_account(mailbox, check_incoming, check_outgoing, counts=counts)).data)
+
+
+def _require_working(mailbox: Mailbox, *, counts: bool = True) -> None:
+    """Refuse an account whose test fails (R12)."""
+    found = check_account(mailbox, check_incoming, check_outgoing, counts=counts)
+    if not found.ok:
+        raise ValidationError({"test": [f"{title}: {each.detail}" for title, each in found.sides if not each.ok]})
 
 
 def _share(actor: User, mailbox: Mailbox, mode: str | None, domains: list[str] | None) -> None:

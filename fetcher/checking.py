@@ -6,18 +6,20 @@ import time
 
 from accounts.checks import Check, StepName
 from accounts.credentials import Secret
-from accounts.servers import Endpoint, ServerError
+from accounts.servers import ServerError
 from fetcher.pop3 import Pop3Error, Pop3Session
 
 _ENCRYPTION = frozenset({"tls", "no_starttls", "injected"})
 
 
-def check_incoming(endpoint: Endpoint, username: str, password: Secret, *, seconds: float) -> Check:
-    """Try a POP3 server within `seconds`; nothing is fetched or deleted there. Never raises for what a server does."""
-    check = Check(endpoint)
+def check_incoming(check: Check, username: str, password: Secret, *, seconds: float, incoming_host: str = "") -> Check:
+    """Try the POP3 server of `check` within `seconds` and note the steps there; nothing is fetched or deleted.
+
+    `incoming_host` tells the provider whose advice is added to a refused sign-in. Never raises for what a server does.
+    """
     until = time.monotonic() + seconds
     try:
-        session = Pop3Session.open(endpoint, timeout=seconds, deadline=until, pipelining=False)
+        session = Pop3Session.open(check.endpoint, timeout=seconds, deadline=until, pipelining=False)
     except ServerError as error:
         check.not_connected(error)
         return check
@@ -37,5 +39,5 @@ def check_incoming(endpoint: Endpoint, username: str, password: Secret, *, secon
             if check.steps[-1].name != StepName.MAILBOX:
                 at = StepName.MAILBOX if check.steps[-1].name == StepName.SIGN_IN else StepName.SIGN_IN
                 check.failed(at, error.reason, error.sentence)
-                check.advise(endpoint.host)
+                check.advise(incoming_host)
     return check

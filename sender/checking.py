@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from accounts.checks import Check, StepName
 from accounts.credentials import Secret
-from accounts.servers import Endpoint, ServerError
+from accounts.servers import ServerError
 from sender.smtp import SmtpError, SmtpSession
 
 
-def check_outgoing(
-    endpoint: Endpoint, username: str, password: Secret, *, seconds: float, incoming_host: str = ""
-) -> Check:
-    """Try an SMTP server within `seconds`. Never raises for what a server does.
+def check_outgoing(check: Check, username: str, password: Secret, *, seconds: float, incoming_host: str = "") -> Check:
+    """Try the SMTP server of `check` within `seconds` and note the steps there; nothing is sent.
 
-    `incoming_host` tells the provider whose advice is added to a refused sign-in.
+    `incoming_host` tells the provider whose advice is added to a refused sign-in. Never raises for what a server does.
     """
-    check = Check(endpoint)
     try:
-        with SmtpSession.open(endpoint, seconds=seconds) as session:
+        with SmtpSession.open(check.endpoint, seconds=seconds) as session:
             check.connected()
             session.login(username, password.reveal())
             check.signed_in()

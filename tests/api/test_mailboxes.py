@@ -28,6 +28,7 @@ BODY = {
     "incoming_password": "in-secret",
     "use_same_credentials": True,
     "sharing_mode": "public",
+    "skip_test": True,
 }
 
 
@@ -167,17 +168,38 @@ def test_gmail_shared_with_other_clients_leaves_messages_on_the_server(rep: User
     assert (answer.json()["used_by_other_clients"], answer.json()["delete_policy"]) == (True, "leave")
 
 
-def test_skip_test_is_taken_and_not_shown(rep: User) -> None:
-    answer = add(rep, skip_test=True)
-    assert answer.status_code == 201
-    assert "skip_test" not in answer.json()
+def test_an_account_that_fails_its_test_is_saved_only_with_skip_test(rep: User) -> None:
+    """R12: a 400 with `test` says which server and why."""
+    with ScriptedPop3Server(pop3_mailbox(password="in-secret")) as pop3, SmtpSink(users={"user": "in-secret"}) as smtp:
+        right = connection(pop3.port, smtp.port) | {"skip_test": None}
+        refused = add(rep, **right | {"incoming_password": "other"})
+        assert (refused.status_code, set(refused.json())) == (400, {"test"})
+        assert [said.partition(":")[0] for said in refused.json()["test"]] == ["Incoming mail", "Outgoing mail"]
+        assert not Mailbox.objects.filter(kind="pop3").exists()
+        made = add(rep, **right)
+        assert made.status_code == 201, made.content
+        assert "skip_test" not in made.json()
+
+
+def test_a_changed_server_or_password_is_tested_again_and_nothing_else_is(rep: User) -> None:
+    """R12."""
+    mailbox = factories.mailbox(owner=rep)
+    one = f"{MAILBOXES}{mailbox.pk}/"
+    with ScriptedPop3Server(pop3_mailbox(password="in-secret")) as pop3, SmtpSink(users={"user": "in-secret"}) as smtp:
+        moved = connection(pop3.port, smtp.port)
+        assert program(rep).patch(one, moved | {"incoming_password": "other"}).status_code == 400
+        assert program(rep).patch(one, moved).status_code == 200
+    assert program(rep).patch(one, {"name": "No server is there any more"}).status_code == 200
+    assert set(program(rep).patch(one, {"incoming_password": "in-secret"}).json()) == {"test"}
 
 
 def test_settings_are_changed_one_by_one(rep: User) -> None:
     made = add(rep).json()
     one = f"{MAILBOXES}{made['id']}/"
     client = program(rep)
-    answer = client.patch(one, {"name": "New", "incoming_security": "starttls", "poll_interval_minutes": 10})
+    answer = client.patch(
+        one, {"name": "New", "incoming_security": "starttls", "poll_interval_minutes": 10, "skip_test": True}
+    )
     assert answer.status_code == 200
     assert answer.json() == made | {
         "name": "New",
@@ -186,8 +208,8 @@ def test_settings_are_changed_one_by_one(rep: User) -> None:
         "poll_interval_minutes": 10,
         "next_fetch_at": answer.json()["next_fetch_at"],
     }
-    client.patch(one, {"incoming_port": 1110})
-    assert client.patch(one, {"incoming_security": "ssl"}).json()["incoming_port"] == 1110
+    client.patch(one, {"incoming_port": 1110, "skip_test": True})
+    assert client.patch(one, {"incoming_security": "ssl", "skip_test": True}).json()["incoming_port"] == 1110
     mailbox = Mailbox.objects.get(pk=made["id"])
     assert mailbox.incoming_password.reveal() == "in-secret"
     client.patch(one, {"incoming_password": "new-secret"})
@@ -202,7 +224,7 @@ def test_a_new_password_ends_password_rejected(rep: User) -> None:
     one = f"{MAILBOXES}{mailbox.pk}/"
     client = program(rep)
     assert client.get(one).json()["state"] == "password_rejected"
-    answer = client.patch(one, {"incoming_password": "right"}).json()
+    answer = client.patch(one, {"incoming_password": "right", "skip_test": True}).json()
     assert (answer["state"], answer["last_error"]) == ("never_fetched", "")
     assert answer["next_fetch_at"] is not None
 

@@ -23,7 +23,8 @@ def check(
     port: int, security: str = "none", *, host: str = "127.0.0.1", password: str = "secret", seconds: float = 20
 ) -> Check:
     """A test of the server on loopback."""
-    return check_incoming(Endpoint(host, port, security), "user", Secret.seal(password), seconds=seconds)
+    begun = Check(Endpoint(host, port, security))
+    return check_incoming(begun, "user", Secret.seal(password), seconds=seconds, incoming_host=host)
 
 
 def steps(found: Check) -> list[tuple[StepName, bool]]:

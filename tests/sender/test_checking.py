@@ -68,7 +68,7 @@ def check(
     port: int, security: str = "none", *, host: str = "127.0.0.1", password: str = "secret", seconds: float = 20
 ) -> Check:
     """A test of the server on loopback."""
-    return check_outgoing(Endpoint(host, port, security), "user", Secret.seal(password), seconds=seconds)
+    return check_outgoing(Check(Endpoint(host, port, security)), "user", Secret.seal(password), seconds=seconds)
 
 
 def steps(found: Check) -> list[tuple[StepName, bool]]:
