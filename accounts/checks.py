@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -140,63 +140,56 @@ class Tester(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AccountCheck:
-    """What the test of an account has found so far, of both servers."""
+    """What the test of an account has found so far, by server: `incoming`, `outgoing`, or one of them."""
 
-    incoming: Check
-    outgoing: Check
+    checks: dict[str, Check]
 
     @property
     def ok(self) -> bool:
         """Whether no step failed so far."""
-        return self.incoming.ok and self.outgoing.ok
+        return all(check.ok for check in self.checks.values())
 
     @property
     def is_done(self) -> bool:
         """Whether nothing more will follow."""
-        return self.incoming.is_done and self.outgoing.is_done
+        return all(check.is_done for check in self.checks.values())
 
     @property
-    def sides(self) -> tuple[tuple[str, Check], tuple[str, Check]]:
-        """Both with their titles."""
-        return ("Incoming mail", self.incoming), ("Outgoing mail", self.outgoing)
+    def messages(self) -> int | None:
+        """How many messages are on the server, where that was asked, is known and may be told."""
+        return self.checks["incoming"].messages if "incoming" in self.checks else None
+
+    @property
+    def titled(self) -> list[tuple[str, Check]]:
+        """Each with what people call it."""
+        return [(f"{side.capitalize()} mail", check) for side, check in self.checks.items()]
 
 
-def follow_account(
-    mailbox: Mailbox, check_incoming: Tester, check_outgoing: Tester, *, counts: bool = True
-) -> Iterator[AccountCheck]:
-    """Try both servers of an account at once, and yield what is known after each step; the last one is the result (R12).
+def follow_account(mailbox: Mailbox, testers: Mapping[str, Tester], *, counts: bool = True) -> Iterator[AccountCheck]:
+    """Try the servers of an account at once, and yield what is known after each step; the last is the result (R12).
 
-    All together takes at most `SECONDS`. Nothing is saved, fetched or sent. Without `counts` the number of messages
-    on the server is left out.
+    `testers` says by which function each side, `incoming` or `outgoing`, is tested. All together takes at most
+    `SECONDS`. Nothing is saved, fetched or sent. Without `counts` the number of messages on the server is left out.
     """
     news: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def notice() -> None:
         news.put(None)
 
-    account = AccountCheck(
-        Check(
-            Endpoint(mailbox.incoming_host, mailbox.incoming_port, mailbox.incoming_security),
-            counts=counts,
-            noticed=notice,
-        ),
-        Check(Endpoint(mailbox.outgoing_host, mailbox.outgoing_port, mailbox.outgoing_security), noticed=notice),
-    )
-
-    def carry_out(tester: Tester, check: Check, username: str, password: Secret) -> None:
+    def carry_out(side: str, check: Check) -> None:
+        username = poll_username(mailbox) if side == "incoming" else mailbox.outgoing_username
+        password = getattr(mailbox, f"{side}_password")
         try:
-            tester(check, username, password, seconds=SECONDS, incoming_host=mailbox.incoming_host)
+            testers[side](check, username, password, seconds=SECONDS, incoming_host=mailbox.incoming_host)
         finally:
             check.is_done = True
             notice()
 
+    account = AccountCheck(
+        {side: Check(_endpoint(mailbox, side), counts=counts, noticed=notice) for side in testers},
+    )
     with ThreadPoolExecutor(2, thread_name_prefix="test of an account") as pool:
-        going: list[Future[None]] = [
-            pool.submit(carry_out, check_incoming, account.incoming, poll_username(mailbox), mailbox.incoming_password),
-            pool.submit(
-                carry_out, check_outgoing, account.outgoing, mailbox.outgoing_username, mailbox.outgoing_password
-            ),
-        ]
+        going = [pool.submit(carry_out, side, check) for side, check in account.checks.items()]
         yield account
         while not account.is_done:
             news.get()
@@ -205,12 +198,14 @@ def follow_account(
             each.result()
 
 
-def check_account(
-    mailbox: Mailbox, check_incoming: Tester, check_outgoing: Tester, *, counts: bool = True
-) -> AccountCheck:
+def check_account(mailbox: Mailbox, testers: Mapping[str, Tester], *, counts: bool = True) -> AccountCheck:
     """The result of `follow_account`."""
-    *_, account = follow_account(mailbox, check_incoming, check_outgoing, counts=counts)
+    *_, account = follow_account(mailbox, testers, counts=counts)
     return account
+
+
+def _endpoint(mailbox: Mailbox, side: str) -> Endpoint:
+    return Endpoint(*(getattr(mailbox, f"{side}_{part}") for part in ("host", "port", "security")))
 
 
 def _place(name: StepName) -> int:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.dispatch import Signal
 from django.utils import timezone
 
-from accounts.credentials import Secret
+from accounts.credentials import Secret, no_secret
 from accounts.models import Mailbox, User
 from accounts.providers import RECENT_TAG, is_gmail
 
@@ -44,6 +44,8 @@ class NotPossible(Exception):
 def add_mailbox(owner: User, **fields: Any) -> Mailbox:
     """Save a new POP3 mailbox. The first one of a user becomes active and due at once (interface.md, *finer points*).
 
+    One that was removed before, with this address, is taken up again: it knows what it has fetched already.
+
     `incoming_password` and `outgoing_password` are plain strings here and sealed on the way.
 
     Raises:
@@ -51,11 +53,17 @@ def add_mailbox(owner: User, **fields: Any) -> Mailbox:
     """
     with transaction.atomic():
         User.objects.select_for_update().get(pk=owner.pk)
-        mailbox = Mailbox(owner=owner, kind=Mailbox.Kind.POP3)
+        mailbox = owner.mailboxes.removed().filter(email_address=fields["email_address"]).first()
+        if mailbox is None:
+            mailbox = Mailbox(owner=owner, kind=Mailbox.Kind.POP3)
+        mailbox.removed_at = None
         _assign(mailbox, fields)
-        if owner.mailboxes.filter(email_address=mailbox.email_address).exists():
-            raise NotPossible(f"You already have a mailbox for {mailbox.email_address}.")
-        if not owner.mailboxes.filter(kind=Mailbox.Kind.POP3).exists():
+        same = owner.mailboxes.filter(email_address=mailbox.email_address).exclude(pk=mailbox.pk).first()
+        if same is not None and same.deletes_mail:
+            raise NotPossible(f"The mail of the earlier account {same.email_address} is being deleted. Try again soon.")
+        if same is not None:
+            raise NotPossible(f"There is already a mailbox for {same.email_address}.")
+        if not owner.mailboxes.connected().filter(kind=Mailbox.Kind.POP3).exists():
             owner.mailboxes.filter(is_active=True).update(is_active=False, next_fetch_at=None)
             mailbox.is_active = True
             mailbox.next_fetch_at = timezone.now()
@@ -70,10 +78,11 @@ def change_mailbox(mailbox: Mailbox, **fields: Any) -> Mailbox:
     Passwords are plain strings; one that is left out stays as it is.
 
     Raises:
-        NotPossible: the owner has another mailbox with the new address.
+        NotPossible: it was removed, or the owner has another mailbox with the new address.
     """
     with transaction.atomic():
         locked = Mailbox.objects.select_for_update().get(pk=mailbox.pk)
+        _require_connected(locked)
         before = {name: getattr(locked, name) for name in fields}
         _assign(locked, fields)
         others = locked.owner.mailboxes.exclude(pk=locked.pk)
@@ -94,6 +103,13 @@ def change_mailbox(mailbox: Mailbox, **fields: Any) -> Mailbox:
     return mailbox
 
 
+def password_fields(side: str, password: str, *, both: bool) -> dict[str, Any]:
+    """What to save for a new password of the `incoming` or `outgoing` server alone, or of both, linked (R9, R38)."""
+    if both:
+        return {"incoming_password": password, "use_same_credentials": True}
+    return {f"{side}_password": password, "use_same_credentials": False}
+
+
 def foreseen(fields: dict[str, Any], mailbox: Mailbox | None = None) -> Mailbox:
     """A mailbox, or `mailbox`, as it would be with `fields`; nothing is saved. Passwords are plain strings here."""
     future = copy.copy(mailbox) if mailbox is not None else Mailbox(kind=Mailbox.Kind.POP3)
@@ -108,10 +124,25 @@ def needs_test(mailbox: Mailbox, fields: dict[str, Any]) -> bool:
     )
 
 
+def deletes_more(fields: dict[str, Any], mailbox: Mailbox | None = None) -> bool:
+    """Whether saving `fields` would have messages deleted from the server in a way they are not now (R10)."""
+    future = foreseen(fields, mailbox)
+    before = (mailbox.delete_policy, mailbox.delete_after_days) if mailbox is not None else None
+    return (
+        future.delete_policy != Mailbox.DeletePolicy.LEAVE
+        and (future.delete_policy, future.delete_after_days) != before
+    )
+
+
 def activate(mailbox: Mailbox) -> None:
-    """Make this the mailbox that is polled and sent from; the owner's other one stops in the same transaction (R5)."""
+    """Make this the mailbox that is polled and sent from; the owner's other one stops in the same transaction (R5).
+
+    Raises:
+        NotPossible: it was removed.
+    """
     with transaction.atomic():
         User.objects.select_for_update().get(pk=mailbox.owner_id)
+        _require_connected(Mailbox.objects.get(pk=mailbox.pk))
         Mailbox.objects.filter(owner=mailbox.owner_id, is_active=True).exclude(pk=mailbox.pk).update(
             is_active=False, next_fetch_at=None
         )
@@ -124,6 +155,36 @@ def deactivate(mailbox: Mailbox) -> None:
     """Stop polling this mailbox and sending from it; its mail stays."""
     Mailbox.objects.filter(pk=mailbox.pk).update(is_active=False, next_fetch_at=None)
     mailbox.refresh_from_db()
+
+
+def remove_mailbox(mailbox: Mailbox, *, deletes_mail: bool) -> None:
+    """Take a POP3 account away: it is neither fetched nor sent from any more, and its passwords are forgotten.
+
+    Its mail stays where it is, shared as far as its permission says; or, with `deletes_mail`, is deleted soon
+    (`mail.removal`). On the server nothing is deleted.
+
+    Raises:
+        NotPossible: it is the CRM Mail account.
+    """
+    if mailbox.kind == Mailbox.Kind.CRM_MAIL:
+        raise NotPossible("The CRM Mail account keeps all your mail; it can't be removed.")
+    Mailbox.objects.filter(pk=mailbox.pk).update(
+        removed_at=timezone.now(),
+        deletes_mail=deletes_mail,
+        is_active=False,
+        next_fetch_at=None,
+        lease_token=None,
+        lease_until=None,
+        incoming_password=no_secret(),
+        outgoing_password=no_secret(),
+        last_error="",
+    )
+    mailbox.refresh_from_db()
+
+
+def _require_connected(mailbox: Mailbox) -> None:
+    if mailbox.removed_at is not None:
+        raise NotPossible("This account was removed. Add it again to use it.")
 
 
 def poll_username(mailbox: Mailbox) -> str:

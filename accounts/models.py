@@ -163,6 +163,38 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
         """The mailboxes of everybody in one organisation."""
         return self.filter(owner__organization=organization)
 
+    def configurable_by(self, user: User) -> MailboxQuerySet:
+        """One's own, and for administrators those of everybody in the organisation: to set up, not to read (R25)."""
+        if user.is_admin:
+            return self.for_organization(user.organization)
+        return self.owned_by(user)
+
+    def connected(self) -> MailboxQuerySet:
+        """Those that were not removed."""
+        return self.filter(removed_at=None)
+
+    def removed(self) -> MailboxQuerySet:
+        """Those that were removed while their mail is kept."""
+        return self.exclude(removed_at=None).filter(deletes_mail=False)
+
+    def shown_as(self, state: str) -> MailboxQuerySet:
+        """POP3 accounts whose `shown_state` is `state`."""
+        pop3 = self.filter(kind=Mailbox.Kind.POP3)
+        runs = Q(is_active=True, owner__is_active=True)
+        return pop3.exclude(runs) if state == Mailbox.State.PAUSED else pop3.filter(runs, state=state)
+
+    def found_by(self, words: str) -> MailboxQuerySet:
+        """Those in whose name or address, or their owner's, each of the words occurs."""
+        found = self
+        for word in words.split()[:10]:
+            found = found.filter(
+                Q(name__icontains=word)
+                | Q(email_address__icontains=word)
+                | Q(owner__name__icontains=word)
+                | Q(owner__email__icontains=word)
+            )
+        return found
+
     def polled(self) -> MailboxQuerySet:
         """Mailboxes that workers poll: active POP3 ones of active users whose password was not rejected (R2, R15, R18)."""
         return self.filter(kind=Mailbox.Kind.POP3, is_active=True, owner__is_active=True).exclude(
@@ -263,6 +295,8 @@ class Mailbox(models.Model):
     lease_token = models.UUIDField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    removed_at = models.DateTimeField(null=True, blank=True, help_text="set when the account was taken away")
+    deletes_mail = models.BooleanField(default=False, help_text="whether its mail goes too, once it was taken away")
 
     objects = MailboxQuerySet.as_manager()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -10,16 +10,16 @@ from django.db.models import Case, Count, IntegerField, OuterRef, QuerySet, Subq
 from django.db.models.functions import Coalesce
 from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.checks import AccountCheck, Check, check_account
+from accounts.checks import Check, Tester, check_account
 from accounts.connecting import complete
-from accounts.mailboxes import NotPossible, foreseen, needs_test
+from accounts.mailboxes import NotPossible, foreseen, needs_test, password_fields
 from accounts.models import ADDRESS_LENGTH, Mailbox, User
 from api.base import ApiListView, ApiView, ColleagueField, StrictSerializer
 from api.errors import about
@@ -31,12 +31,13 @@ from fetcher.tasks import fetch_now
 from mail.accounts import has_mail_account
 from mail.models import Message
 from sender.checking import check_outgoing
-from sharing.administering import change_mailbox, switch_mailbox
+from sharing.administering import change_mailbox, remove_mailbox, switch_mailbox
 from sharing.models import SharingPolicy
 from sharing.modes import Modes, modes_of, require_open_to, standing_of
 from sharing.policies import connect_mailbox, set_policy
 from sharing.preview import Preview, preview
 
+_TESTERS: Mapping[str, Tester] = {"incoming": check_incoming, "outgoing": check_outgoing}
 _NO_ACCOUNT = "Set up the CRM Mail account first: it is where fetched mail is kept."
 _POP3_ONLY = frozenset(
     {
@@ -191,6 +192,13 @@ class ConnectionSerializer(MailboxSerializer):
         return {name: each for name, each in super().get_fields().items() if name in _CONNECTION}
 
 
+class PasswordSerializer(StrictSerializer):
+    """A new password."""
+
+    password = _password(required=True)
+    skip_test = serializers.BooleanField(write_only=True, required=False)
+
+
 class CheckSerializer(serializers.Serializer[Check]):
     """What the test of one server found; `cause` is empty where it succeeded."""
 
@@ -205,7 +213,7 @@ class CheckSerializer(serializers.Serializer[Check]):
         return [{"name": step.name, "ok": step.ok, "said": step.said} for step in check.steps]
 
 
-class AccountTestSerializer(serializers.Serializer[AccountCheck]):
+class AccountTestSerializer(serializers.Serializer[dict[str, Check]]):
     """What *Test account* answers (R12)."""
 
     incoming = CheckSerializer()
@@ -274,9 +282,7 @@ class _MailboxView(ApiView):
     def get_queryset(self) -> QuerySet[Any]:
         """The caller's mailboxes; for an administrator also, after them, everybody else's in the organisation."""
         caller = self.caller
-        mailboxes = Mailbox.objects.owned_by(caller)
-        if caller.is_admin:
-            mailboxes = Mailbox.objects.for_organization(caller.organization)
+        mailboxes = Mailbox.objects.configurable_by(caller).connected()
         counted = Message.objects.owned_by(caller).filter(mailbox=OuterRef("pk")).order_by().values("mailbox")
         return (
             mailboxes.annotate(
@@ -354,6 +360,62 @@ class MailboxDetail(_MailboxView):
                 _share(self.caller, mailbox, given.get("sharing_mode"), given.get("excluded_domains"))
             _switch(self.caller, mailbox, given.get("is_active"))
         return self.shown(self.mailbox(pk))
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "mail", enum=["keep", "delete"], description="What becomes of its mail here; kept if left out."
+            )
+        ],
+        responses={204: None},
+    )
+    def delete(self, request: Request, pk: int) -> Response:
+        """Remove a POP3 account. On its server nothing is deleted."""
+        mail = request.query_params.get("mail", "keep")
+        if mail not in {"keep", "delete"}:
+            raise ValidationError({"mail": ["Choose keep or delete."]})
+        remove_mailbox(self.caller, self.mailbox(pk), deletes_mail=mail == "delete")
+        return Response(status=204)
+
+
+class _PasswordView(_MailboxView):
+    serializer_class = PasswordSerializer
+    side = ""
+
+    def change_password(self, request: Request, pk: int) -> Response:
+        """Test the password, save it, and poll at once. Linked passwords change together (R9, R38)."""
+        mailbox = self.mailbox(pk)
+        if mailbox.kind == Mailbox.Kind.CRM_MAIL:
+            raise NotPossible("The CRM Mail account has no server that wants a password.")
+        given = self.checked(request)
+        fields = password_fields(self.side, given["password"], both=mailbox.use_same_credentials)
+        if not given.get("skip_test"):
+            sides = _TESTERS if mailbox.use_same_credentials else {self.side: _TESTERS[self.side]}
+            _require_working(foreseen(fields, mailbox), sides, counts=mailbox.owner_id == self.caller.pk)
+        change_mailbox(self.caller, mailbox, **fields)
+        return Response(status=204)
+
+
+class MailboxIncomingPassword(_PasswordView):
+    """The password of the incoming server (R38)."""
+
+    side = "incoming"
+
+    @extend_schema(responses={204: None})
+    def put(self, request: Request, pk: int) -> Response:
+        """Change it; also that of the outgoing server while both are the same. A 400 with `test` when a test fails."""
+        return self.change_password(request, pk)
+
+
+class MailboxOutgoingPassword(_PasswordView):
+    """The password of the outgoing server (R38)."""
+
+    side = "outgoing"
+
+    @extend_schema(responses={204: None})
+    def put(self, request: Request, pk: int) -> Response:
+        """Change it; also that of the incoming server while both are the same. A 400 with `test` when a test fails."""
+        return self.change_password(request, pk)
 
 
 class MailboxTestUnsaved(_MailboxView):
@@ -460,14 +522,14 @@ class MailboxSharingPreview(_SharingView):
 
 
 def _tested(mailbox: Mailbox, *, counts: bool = True) -> Response:
-    return Response(AccountTestSerializer(check_account(mailbox, check_incoming, check_outgoing, counts=counts)).data)
+    return Response(AccountTestSerializer(check_account(mailbox, _TESTERS, counts=counts).checks).data)
 
 
-def _require_working(mailbox: Mailbox, *, counts: bool = True) -> None:
+def _require_working(mailbox: Mailbox, testers: Mapping[str, Tester] = _TESTERS, *, counts: bool = True) -> None:
     """Refuse an account whose test fails (R12)."""
-    found = check_account(mailbox, check_incoming, check_outgoing, counts=counts)
+    found = check_account(mailbox, testers, counts=counts)
     if not found.ok:
-        raise ValidationError({"test": [f"{title}: {each.detail}" for title, each in found.sides if not each.ok]})
+        raise ValidationError({"test": [f"{title}: {each.detail}" for title, each in found.titled if not each.ok]})
 
 
 def _share(actor: User, mailbox: Mailbox, mode: str | None, domains: list[str] | None) -> None:

@@ -18,6 +18,8 @@ urlpatterns = [
     path("mailboxes/test/", mailboxes.MailboxTestUnsaved.as_view()),
     path("mailboxes/<int:pk>/test/", mailboxes.MailboxTest.as_view()),
     path("mailboxes/<int:pk>/", mailboxes.MailboxDetail.as_view()),
+    path("mailboxes/<int:pk>/incoming-password/", mailboxes.MailboxIncomingPassword.as_view()),
+    path("mailboxes/<int:pk>/outgoing-password/", mailboxes.MailboxOutgoingPassword.as_view()),
     path("mailboxes/<int:pk>/activate/", mailboxes.MailboxActivation.as_view()),
     path("mailboxes/<int:pk>/fetch/", mailboxes.MailboxFetch.as_view()),
     path("mailboxes/<int:pk>/runs/", mailboxes.MailboxRuns.as_view()),

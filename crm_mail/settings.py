@@ -176,6 +176,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": DISPATCH_SECONDS,
         "options": {"expires": DISPATCH_SECONDS},
     },
+    "delete-removed-mail": {"task": "mail.tasks.delete_removed", "schedule": crontab(minute=17)},
     "purge-audit-log": {"task": "sharing.tasks.purge_audit_log", "schedule": crontab(hour=3, minute=30)},
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,6 +21,9 @@ from accounts.organizations import INVITATION_DAYS
 from portal.requests import administrators_only, member
 from portal.setup import time_zone_choices
 from sharing import administering
+from sharing.modes import modes_of
+
+MAILBOXES_A_PAGE = 50
 
 
 class InviteForm(forms.Form):
@@ -58,7 +62,9 @@ class MailDomainForm(forms.Form):
 def users(request: HttpRequest) -> HttpResponse:
     """Everybody in the organisation, with their state, role and mailboxes, and the invitations that are open."""
     organization = member(request).organization
-    pop3 = Mailbox.objects.filter(kind=Mailbox.Kind.POP3).select_related("owner").order_by("-is_active", "id")
+    pop3 = (
+        Mailbox.objects.connected().filter(kind=Mailbox.Kind.POP3).select_related("owner").order_by("-is_active", "id")
+    )
     return render(
         request,
         "administration/users.html",
@@ -71,6 +77,40 @@ def users(request: HttpRequest) -> HttpResponse:
             ).select_related("invited_by"),
         },
     )
+
+
+class MailboxFilterForm(forms.Form):
+    """Which accounts are listed."""
+
+    find = forms.CharField(required=False, max_length=200)
+    state = forms.ChoiceField(required=False, choices=[("", "Every state"), *Mailbox.State.choices])
+
+
+@administrators_only
+@require_safe
+def mailboxes(request: HttpRequest) -> HttpResponse:
+    """The POP3 accounts of everybody in the organisation, with their state; no word of their mail (R25)."""
+    organization = member(request).organization
+    everybodys = Mailbox.objects.for_organization(organization).connected().filter(kind=Mailbox.Kind.POP3)
+    form = MailboxFilterForm(request.GET)
+    listed = everybodys
+    if form.is_valid():
+        listed = listed.found_by(form.cleaned_data["find"])
+        if form.cleaned_data["state"]:
+            listed = listed.shown_as(form.cleaned_data["state"])
+    page = Paginator(listed.select_related("owner").order_by("owner__name", "owner_id", "id"), MAILBOXES_A_PAGE)
+    colleagues = User.objects.for_organization(organization).filter(is_active=True)
+    shown = page.get_page(request.GET.get("page"))
+    modes = modes_of(organization)
+    context = {
+        "form": form,
+        "page": shown,
+        "rows": [(mailbox, modes.of(mailbox)) for mailbox in shown],
+        "states": [(state, everybodys.shown_as(state).count()) for state in Mailbox.State],
+        "colleagues": colleagues,
+        "is_filtered": bool(request.GET.get("find") or request.GET.get("state")),
+    }
+    return render(request, "administration/mailboxes.html", context)
 
 
 @administrators_only
@@ -208,6 +248,7 @@ def _organization_page(request: HttpRequest, form: OrganizationForm, domain_form
 
 
 urlpatterns = [
+    path("administration/mailboxes/", mailboxes, name="mailboxes"),
     path("administration/users/", users, name="users"),
     path("administration/users/invite/", user_invite, name="user-invite"),
     path("administration/users/<int:pk>/deactivate/", user_deactivate, name="user-deactivate"),

@@ -37,7 +37,7 @@ class Step:
 def home(request: HttpRequest) -> HttpResponse:
     """The page after signing in."""
     user = member(request)
-    mailboxes = list(Mailbox.objects.owned_by(user).select_related("owner__organization"))
+    mailboxes = list(Mailbox.objects.owned_by(user).connected().select_related("owner__organization"))
     steps = get_started(user, mailboxes)
     sight = Sight(user)
     messages = latest_customer_mail(sight, LATEST)

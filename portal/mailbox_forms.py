@@ -11,6 +11,7 @@ from django.http import QueryDict
 
 from accounts.addresses import normalize_address
 from accounts.connecting import complete
+from accounts.mailboxes import TESTED_FIELDS
 from accounts.models import Mailbox, User
 from accounts.providers import Provider, is_gmail, provider_of
 from portal.forms import ChoiceCards, LinesField, add_errors
@@ -30,6 +31,10 @@ _PLAIN_TEXT = (
     "Without encryption everybody on the way can read the password. Choose SSL/TLS or STARTTLS, or tick below that you "
     "accept this."
 )
+
+
+#: What a test of the account needs to know.
+_TESTED = TESTED_FIELDS | {"used_by_other_clients", "allow_plain_text"}
 
 
 class SharingForm(forms.Form):
@@ -78,7 +83,11 @@ class SharingForm(forms.Form):
 
 
 class MailboxForm(forms.Form):
-    """The connection of a POP3 account. Passwords are never shown again; left empty on a saved account they stay."""
+    """The connection of a POP3 account. Passwords are never shown again; left empty on a saved account they stay.
+
+    With `is_test` only what a test of the account needs is looked at (R12). Whoever sets up somebody else's account is
+    not `by_owner` (`accounts.connecting.complete`).
+    """
 
     name = forms.CharField(label="Account name", max_length=100)
     email_address = forms.CharField(
@@ -173,6 +182,7 @@ class MailboxForm(forms.Form):
         help_text="Empty: as often as your organisation does.",
     )
 
+    sides = ("incoming", "outgoing")
     #: Titles with their rows; the fields of a row stand beside each other.
     SECTIONS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         ("Account", (("name", "email_address"),)),
@@ -206,13 +216,18 @@ class MailboxForm(forms.Form):
         "import_days": "import_since=days",
     }
 
-    def __init__(self, *args: Any, mailbox: Mailbox | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, mailbox: Mailbox | None = None, by_owner: bool = True, is_test: bool = False, **kwargs: Any
+    ) -> None:
         if mailbox is not None:
-            kwargs["initial"] = {
-                name: getattr(mailbox, name) for name in self.base_fields if not name.endswith("_password")
-            }
+            saved = {name: getattr(mailbox, name) for name in self.base_fields if not name.endswith("_password")}
+            kwargs["initial"] = saved | (kwargs.get("initial") or {})
         super().__init__(*args, **kwargs)
         self.mailbox = mailbox
+        self.by_owner = by_owner
+        if is_test:
+            for name in self.fields.keys() - _TESTED:
+                del self.fields[name]
         if mailbox is not None:
             for name in ("incoming_password", "outgoing_password"):
                 self.fields[name].required = False
@@ -239,7 +254,7 @@ class MailboxForm(forms.Form):
         if given.get("used_by_other_clients") and not is_gmail(given.get("incoming_host", "")):
             self.add_error("used_by_other_clients", "Only Gmail has this. Untick it for other servers.")
         try:
-            self.settings = complete(given, self.mailbox)
+            self.settings = complete(given, self.mailbox, by_owner=self.by_owner)
         except ValidationError as error:
             # What is wrong already, or follows from it, needs no second complaint.
             known = set(self.errors)
@@ -267,16 +282,21 @@ class Found:
     provider: Provider | None
 
 
+def as_entered(posted: QueryDict) -> dict[str, Any]:
+    """What was filled in so far, to be shown again; passwords are not sent back (R14)."""
+    return {
+        name: name in posted if isinstance(field, forms.BooleanField) else posted.get(name, "")
+        for name, field in MailboxForm.base_fields.items()
+        if not name.endswith("_password")
+    }
+
+
 def find_servers(posted: QueryDict) -> tuple[MailboxForm, Found]:
     """The form as it was filled in so far, with the servers of its e-mail address as far as they are known (R7).
 
     Passwords are not sent back (R14).
     """
-    entered: dict[str, Any] = {
-        name: name in posted if isinstance(field, forms.BooleanField) else posted.get(name, "")
-        for name, field in MailboxForm.base_fields.items()
-        if not name.endswith("_password")
-    }
+    entered = as_entered(posted)
     address = normalize_address(str(entered["email_address"]))
     provider = provider_of(address) if address else None
     if address and provider:

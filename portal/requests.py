@@ -8,8 +8,9 @@ from typing import Concatenate, ParamSpec, cast
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import get_object_or_404
 
-from accounts.models import User
+from accounts.models import Mailbox, User
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -23,6 +24,34 @@ def member(request: HttpRequest) -> User:
 def ids_in(texts: Iterable[str]) -> list[int]:
     """The ids that a query string or a form names; what can be none is left out."""
     return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
+
+
+def configurable_mailbox(request: HttpRequest, pk: int, *, or_removed: bool = False) -> Mailbox:
+    """A mailbox that the user of the request may set up: `MailboxQuerySet.configurable_by`; 404 for others.
+
+    One that was removed only if `or_removed`, for the pages about the mail that it left.
+    """
+    mailboxes = Mailbox.objects.configurable_by(member(request)).select_related("owner__organization")
+    found = get_object_or_404(mailboxes.filter(deletes_mail=False), pk=pk)
+    if found.removed_at is not None and not or_removed:
+        raise Http404
+    return found
+
+
+def owner_of_new(request: HttpRequest) -> User:
+    """Whose account is set up: one's own, or as `?owner=id` says a colleague's, for administrators; 404 otherwise."""
+    user = member(request)
+    if "owner" not in request.GET:
+        return user
+    known = User.objects.for_organization(user.organization).filter(is_active=True)
+    if not user.is_admin:
+        known = known.filter(pk=user.pk)
+    return get_object_or_404(known, pk__in=ids_in([request.GET["owner"]]))
+
+
+def for_colleague(owner: User, request: HttpRequest) -> str:
+    """What `owner_of_new` reads, to be put behind an address; nothing for one's own accounts."""
+    return "" if owner.pk == member(request).pk else f"?owner={owner.pk}"
 
 
 def administrators_only(view: View[P]) -> View[P]:

@@ -3,7 +3,20 @@
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path
 
-from portal import administration, audit_log, customers, home, oversight, reading, settings, setup, shared
+from portal import (
+    administration,
+    audit_log,
+    connecting,
+    customers,
+    home,
+    oversight,
+    passwords,
+    reading,
+    removal,
+    settings,
+    setup,
+    shared,
+)
 from portal import help as help_pages
 
 
@@ -16,6 +29,9 @@ urlpatterns = [
     path("", include(home)),
     path("", include(setup)),
     path("", include(settings)),
+    path("", include(connecting)),
+    path("", include(passwords)),
+    path("", include(removal)),
     path("", include(reading)),
     path("", include(shared)),
     path("", include(customers)),

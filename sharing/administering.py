@@ -8,6 +8,10 @@ from django.db import transaction
 
 from accounts import mailboxes, members, organizations
 from accounts.models import Invitation, Mailbox, MailDomain, Organization, User
+from mail import accounts
+from mail.models import MailAccount
+from mail.removal import remove_with_mail
+from mail.tasks import hint_removed
 from sharing.audit import record
 from sharing.models import AuditEntry
 
@@ -96,6 +100,14 @@ def remove_mail_domain(actor: User, domain: MailDomain) -> None:
         record(actor, Action.ORGANIZATION_CHANGED, mail_domain_removed=domain.domain)
 
 
+def open_mail_account(actor: User, user: User, address: str, signature: str = "") -> MailAccount:
+    """Make a user's CRM Mail account: `mail.accounts.open_mail_account`."""
+    with transaction.atomic():
+        account = accounts.open_mail_account(user, address, signature)
+        _note(actor, account.mailbox, added=True)
+    return account
+
+
 def change_mailbox(actor: User, mailbox: Mailbox, **fields: Any) -> Mailbox:
     """Save changed settings of a mailbox: `accounts.mailboxes.change_mailbox`. The log names them, never their values."""
     with transaction.atomic():
@@ -109,6 +121,21 @@ def switch_mailbox(actor: User, mailbox: Mailbox, *, is_active: bool) -> None:
     with transaction.atomic():
         (mailboxes.activate if is_active else mailboxes.deactivate)(mailbox)
         _note(actor, mailbox, is_active=is_active)
+
+
+def remove_mailbox(actor: User, mailbox: Mailbox, *, deletes_mail: bool) -> None:
+    """Take a POP3 account away and keep its mail, or delete that too: `accounts.mailboxes.remove_mailbox`.
+
+    Raises:
+        NotPossible: it is the CRM Mail account.
+    """
+    with transaction.atomic():
+        if deletes_mail:
+            remove_with_mail(mailbox)
+            hint_removed()
+        else:
+            mailboxes.remove_mailbox(mailbox, deletes_mail=False)
+        _note(actor, mailbox, removed=True, deletes_mail=deletes_mail)
 
 
 def _note(actor: User, mailbox: Mailbox, **details: Any) -> None:

@@ -56,7 +56,7 @@ def test_the_crm_mail_account_is_listed_first_and_is_never_polled() -> None:
 def test_an_address_is_added_once_per_owner() -> None:
     """R6."""
     mailbox = factories.mailbox(email_address="me@our.example")
-    with pytest.raises(NotPossible, match="already have"):
+    with pytest.raises(NotPossible, match="already a mailbox"):
         factories.mailbox(owner=mailbox.owner, email_address="me@our.example")
 
 

@@ -212,7 +212,7 @@ def test_settings_are_changed_one_by_one(rep: User) -> None:
     assert client.patch(one, {"incoming_security": "ssl", "skip_test": True}).json()["incoming_port"] == 1110
     mailbox = Mailbox.objects.get(pk=made["id"])
     assert mailbox.incoming_password.reveal() == "in-secret"
-    client.patch(one, {"incoming_password": "new-secret"})
+    client.patch(one, {"incoming_password": "new-secret", "skip_test": True})
     mailbox.refresh_from_db()
     assert mailbox.incoming_password.reveal() == mailbox.outgoing_password.reveal() == "new-secret"
 
@@ -452,7 +452,9 @@ class TestAnAdministrator:
         answer = client.patch(one, {"outgoing_host": "evil.example", "use_same_credentials": False})
         assert (answer.status_code, set(answer.json())) == (400, {"outgoing_password"})
         assert client.patch(one, {"name": "Sales", "poll_interval_minutes": 9}).status_code == 200
-        answer = client.patch(one, {"incoming_host": "pop.new.example", "incoming_password": "known"})
+        answer = client.patch(
+            one, {"incoming_host": "pop.new.example", "incoming_password": "known", "skip_test": True}
+        )
         assert answer.status_code == 200
 
     def test_another_organisations_mailbox_is_unknown(self, admin: User) -> None:

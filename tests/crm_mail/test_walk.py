@@ -58,6 +58,8 @@ PLACES = {
     "mail/messages/<int:pk>/attachments/<int:attachment_pk>": "attachment",
     "mail/threads/<int:pk>": "thread",
     "settings/email/<int:pk>": "mailbox",
+    "settings/mail/accounts/<int:pk>": "mailbox",
+    "settings/mail/send-as/<int:pk>": "mailbox",
     "api/v1/contacts/<int:pk>": "contact",
     "api/v1/leads/<int:pk>": "lead",
     "api/v1/mailboxes/<int:pk>": "mailbox",
@@ -113,8 +115,22 @@ NAMED_IN_BODIES = _COLLEAGUES_KNOW | {"user"}
 #: and state, but no number or address of mail and no password. The preview alone has numbers, as R26 wants.
 ADMINISTRATORS_MAY = frozenset(
     {
+        "settings/email/<int:pk>/",
+        "settings/email/<int:pk>/activate/",
+        "settings/email/<int:pk>/deactivate/",
+        "settings/email/<int:pk>/edit/",
+        "settings/email/<int:pk>/fetch/",
+        "settings/email/<int:pk>/progress/",
+        "settings/email/<int:pk>/remove/",
         "settings/email/<int:pk>/sharing/",
+        "settings/email/<int:pk>/test/",
+        "settings/mail/accounts/<int:pk>/",
+        "settings/mail/accounts/<int:pk>/test/",
+        "settings/mail/send-as/<int:pk>/",
+        "settings/mail/send-as/<int:pk>/test/",
         "api/v1/mailboxes/<int:pk>/",
+        "api/v1/mailboxes/<int:pk>/incoming-password/",
+        "api/v1/mailboxes/<int:pk>/outgoing-password/",
         "api/v1/mailboxes/<int:pk>/activate/",
         "api/v1/mailboxes/<int:pk>/fetch/",
         "api/v1/mailboxes/<int:pk>/runs/",
@@ -135,6 +151,8 @@ _MAILBOX_FORM = {
     "outgoing_security": "ssl",
     "delete_policy": "leave",
     "import_since": "all",
+    "incoming_password": "walked",
+    "confirmed": "test deletion",
 }
 _MAILBOX = {
     "name": "Walked",
@@ -147,6 +165,7 @@ _MAILBOX = {
     "sharing_mode": "private",
     "skip_test": True,
 }
+_NEW_PASSWORD = {"password": "walked", "confirmed": "test"}
 _CUSTOMER_FORM = {"last_name": "Walked", "addresses": "walked@acme.example"}
 _CUSTOMER = {"last_name": "Walked"}
 
@@ -161,12 +180,20 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST mail/messages/<int:pk>/private/": {"private": "on"},
     "POST mail/threads/<int:pk>/private/": {"private": "on"},
     "POST settings/email/<int:pk>/edit/": _MAILBOX_FORM,
+    "POST settings/email/<int:pk>/test/": _MAILBOX_FORM,
+    "POST settings/email/<int:pk>/remove/": {"mail": "keep"},
+    "POST settings/mail/accounts/<int:pk>/": _NEW_PASSWORD,
+    "POST settings/mail/accounts/<int:pk>/test/": _NEW_PASSWORD,
+    "POST settings/mail/send-as/<int:pk>/": _NEW_PASSWORD,
+    "POST settings/mail/send-as/<int:pk>/test/": _NEW_PASSWORD,
     "POST settings/email/<int:pk>/sharing/": {"sharing_mode": "private", "confirmed": "on"},
     "PATCH api/v1/contacts/<int:pk>/": _CUSTOMER,
     "PUT api/v1/contacts/<int:pk>/": _CUSTOMER,
     "PATCH api/v1/leads/<int:pk>/": _CUSTOMER,
     "PUT api/v1/leads/<int:pk>/": _CUSTOMER,
     "PATCH api/v1/mailboxes/<int:pk>/": {"name": "Walked"},
+    "PUT api/v1/mailboxes/<int:pk>/incoming-password/": {"password": "walked", "skip_test": True},
+    "PUT api/v1/mailboxes/<int:pk>/outgoing-password/": {"password": "walked", "skip_test": True},
     "PUT api/v1/mailboxes/<int:pk>/sharing/": {"mode": "private"},
     "POST api/v1/mailboxes/<int:pk>/sharing/preview/": {"mode": "public"},
     "POST api/v1/mailboxes/<int:pk>/test/": {},
@@ -819,11 +846,11 @@ def test_administrators_configure_mailboxes_without_learning_of_their_mail(world
             response = raw_answer(admin, method, route, path, BODIES.get(f"{method} {route}", {}), follow=True)
             if response.status_code == 405:
                 continue
-            assert response.status_code in {200, 202}
-            text = response.content.decode()
+            assert response.status_code in {200, 202, 204}
+            text = (b"".join(response.streaming_content) if response.streaming else response.content).decode()
             assert_shows_nothing(admin, text, method)
             assert "muffled" not in text
-            if method not in {"HEAD", "OPTIONS"} and route.startswith("api/"):
+            if text and method not in {"HEAD", "OPTIONS"} and route.startswith("api/"):
                 for name, value in _pairs(response.json()):
                     assert name not in {"message_count", "new", "deleted"} or value is None, (method, name)
                     assert "password" not in name

@@ -123,7 +123,7 @@ def test_the_form_of_an_account_shows_what_applies(portal: LiveServer) -> None:
             page.keyboard.press("Enter")
         assert page.get_by_text("At most 5.").is_visible()
         page.get_by_role("button", name="Add Account").click()
-        assert page.get_by_text("You can exclude at most 5 domains; these are 6").is_visible()
+        expect(page.get_by_text("You can exclude at most 5 domains; these are 6")).to_be_visible()
 
 
 def test_the_address_fills_in_the_servers_and_leaves_what_was_typed(portal: LiveServer) -> None:

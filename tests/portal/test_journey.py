@@ -17,7 +17,7 @@ from accounts.organizations import invite
 from tests import factories
 from tests.portal import chromium
 from tests.processes import worker
-from tests.servers import ScriptedPop3Server
+from tests.servers import ScriptedPop3Server, SmtpSink
 
 pytestmark = [
     pytest.mark.browser,
@@ -66,7 +66,7 @@ def picture(page: Page, name: str) -> None:
 def test_from_an_empty_installation_to_shared_mail(live_server: object, server: ScriptedPop3Server) -> None:
     """R3, R4, R6, R13, R15, R21, R30, R32."""
     live = live_server.url
-    with worker(), chromium.page() as page:
+    with worker(), SmtpSink(users={"john": "secret"}) as smtp, chromium.page() as page:
         page.goto(live)
         page.wait_for_url("**/setup/")
         picture(page, "setup")
@@ -93,7 +93,13 @@ def test_from_an_empty_installation_to_shared_mail(live_server: object, server: 
         page.locator("[name=incoming_username]").fill("john")
         page.locator("[name=incoming_password]").fill("secret")
         page.locator("[name=outgoing_host]").fill("127.0.0.1")
+        page.locator("[name=outgoing_security]").select_option("none")
+        page.locator("[name=outgoing_port]").fill(str(smtp.port))
         page.locator("[name=allow_plain_text]").check()
+        page.get_by_role("button", name="Test account").click()
+        expect(page.locator("#tested")).to_contain_text("3 messages are on the server.")
+        expect(page.locator("#tested")).to_contain_text("Both servers work.")
+        picture(page, "test-account")
         page.get_by_role("button", name="Add Account").click()
         expect(page.get_by_text("Choose Public, Custom or Private")).to_be_visible()
         page.locator("[name=incoming_password]").fill("secret")

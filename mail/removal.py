@@ -1,0 +1,45 @@
+"""Deleting the mail of accounts that were removed, a batch at a time (R5)."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from accounts.mailboxes import remove_mailbox
+from accounts.models import Mailbox
+from mail.models import Message, Thread
+
+#: How many messages go in one transaction.
+BATCH = 200
+
+
+def remove_with_mail(mailbox: Mailbox) -> None:
+    """Take an account away together with its mail, which colleagues cease to see at once.
+
+    Raises:
+        NotPossible: it is the CRM Mail account.
+    """
+    with transaction.atomic():
+        remove_mailbox(mailbox, deletes_mail=True)
+        Message.objects.filter(mailbox=mailbox).update(is_private=True)
+
+
+def delete_mail_of_removed() -> int:
+    """Delete the mail of every account that was removed with it, then the account; how many messages that were.
+
+    Stopped half-way it goes on where it was. On the servers nothing is deleted.
+    """
+    total = 0
+    for mailbox in Mailbox.objects.filter(deletes_mail=True).exclude(removed_at=None):
+        while gone := _delete_batch(mailbox):
+            total += gone
+        mailbox.delete()
+    return total
+
+
+def _delete_batch(mailbox: Mailbox) -> int:
+    with transaction.atomic():
+        batch = Message.objects.filter(mailbox=mailbox).order_by("pk").values_list("pk", "thread")[:BATCH]
+        messages, threads = {pk for pk, _ in batch}, {thread for _, thread in batch}
+        Message.objects.filter(pk__in=messages).delete()
+        Thread.objects.filter(pk__in=threads, messages=None).delete()
+    return len(messages)

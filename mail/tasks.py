@@ -1,0 +1,33 @@
+"""What workers do for stored mail."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from mail.removal import delete_mail_of_removed
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="mail.tasks.delete_removed")
+def delete_removed() -> None:
+    """Delete the mail of accounts that were removed with it."""
+    gone = delete_mail_of_removed()
+    if gone:
+        log.info("%d messages of removed accounts are gone", gone)
+
+
+def hint_removed() -> None:
+    """Tell the workers, once the removal is committed; if they can't be told, the next look finds it."""
+
+    def tell() -> None:
+        try:
+            delete_removed.apply_async(expires=3600)
+        except OperationalError as error:
+            log.warning("the queue can't be reached; removed mail waits for the next look: %s", error)
+
+    transaction.on_commit(tell)
