@@ -190,10 +190,10 @@ def follow_account(mailbox: Mailbox, testers: Mapping[str, Tester], *, counts: b
     )
     with ThreadPoolExecutor(2, thread_name_prefix="test of an account") as pool:
         going = [pool.submit(carry_out, side, check) for side, check in account.checks.items()]
-        yield account
         while not account.is_done:
-            news.get()
             yield account
+            news.get()
+        yield account
         for each in going:
             each.result()
 

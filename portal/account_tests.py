@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django import forms
-from django.http import HttpRequest, QueryDict, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from accounts.checks import AccountCheck, Tester, follow_account
@@ -81,21 +80,24 @@ def review_before_saving(form: AccountForm, posted: QueryDict) -> Review | None:
 def live(request: HttpRequest, form: AccountForm, *others: forms.Form) -> HttpResponseBase:
     """The answer to a script that tests the account of a form: on each line the fragment to be shown from then on.
 
-    With `saving` in the request the last one also has what must be confirmed. 400 with one fragment that names what is
-    missing in the form or the `others` that would be saved with it.
+    With `saving` in the request the last one also has what must be confirmed. A single fragment names what is missing
+    in the form or the `others` that would be saved with it.
     """
     checked: list[Any] = [form, *others]
     invalid = [each for each in checked if not each.is_valid()]
     if invalid:
         wrong = [each[name] for each in invalid for name in each.errors if name in each.fields]
-        return render(request, "settings/tested.html", {"wrong": wrong}, status=400)
+        return HttpResponse(_line({"wrong": wrong}))
 
     def fragments() -> Iterator[str]:
         for review in _follow(form, _confirmed(request.POST), is_saving="saving" in request.POST):
-            shown = render_to_string("settings/tested.html", {"review": review})
-            yield " ".join(shown.split()) + "\n"
+            yield _line({"review": review})
 
     return StreamingHttpResponse(fragments(), content_type="text/html; charset=utf-8")
+
+
+def _line(context: dict[str, Any]) -> str:
+    return " ".join(render_to_string("settings/tested.html", context).split()) + "\n"
 
 
 def _follow(form: AccountForm, confirmed: frozenset[str], *, is_saving: bool) -> Iterator[Review]:

@@ -14,15 +14,15 @@ and every line is the fragment #tested as it is to be shown from then on.
   const button = form.querySelector("[data-tests-account]");
   const TESTED = /^(incoming|outgoing)_|^password$|^use_same_credentials$|^delete_/;
 
-  const show = (line) => {
+  /* Shows a fragment and tells its outcome: passed, wrong (something is missing in the form) or nothing yet. */
+  const show = (line, isSaving) => {
     const fragment = new DOMParser().parseFromString(line, "text/html").getElementById("tested");
-    // The region stays, so that screen readers announce what changes in it.
-    const region = document.getElementById("tested");
-    region.replaceChildren(...fragment.childNodes);
-    return fragment.hasAttribute("data-passed");
+    const outcome = fragment.dataset.outcome;
+    // The server shows mistakes beside their fields. The region itself stays, so that changes in it are announced.
+    if (!(isSaving && outcome === "wrong")) document.getElementById("tested").replaceChildren(...fragment.childNodes);
+    return outcome;
   };
 
-  /* Whether the test passed; undefined where it could not be carried out. */
   const test = async (isSaving) => {
     const body = new FormData(form);
     if (isSaving) body.append("saving", "1");
@@ -30,21 +30,17 @@ and every line is the fragment #tested as it is to be shown from then on.
     for (const each of buttons) each.disabled = true;
     try {
       const answer = await fetch(form.dataset.accountTest, { method: "POST", body });
-      if (!answer.ok) {
-        if (answer.status !== 400) return undefined;
-        if (!isSaving) show(await answer.text());
-        return undefined;
-      }
+      if (!answer.ok) return "wrong";
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      let passed = false;
+      let outcome;
       let rest = "";
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) return passed;
-        const lines = (rest + value).split("\n");
+        const lines = (rest + (value ?? "")).split("\n");
         rest = lines.pop();
-        for (const line of lines) passed = show(line);
+        for (const line of lines) outcome = show(line, isSaving);
         document.getElementById("tested").scrollIntoView({ block: "nearest" });
+        if (done) return outcome;
       }
     } finally {
       for (const each of buttons) each.disabled = false;
@@ -74,9 +70,8 @@ and every line is the fragment #tested as it is to be shown from then on.
   form.addEventListener("submit", async (event) => {
     if (event.submitter?.name || ![...form.elements].some(isChanged)) return;
     event.preventDefault();
-    const passed = await test(true);
-    if (passed === undefined) send("");
-    else if (passed) send("test");
+    const outcome = await test(true);
+    if (outcome) send(outcome === "passed" ? "test" : "");
   });
   form.addEventListener("input", () => document.getElementById("tested").replaceChildren());
 })();
