@@ -188,11 +188,13 @@ def follow_account(mailbox: Mailbox, testers: Mapping[str, Tester], *, counts: b
     account = AccountCheck(
         {side: Check(_endpoint(mailbox, side), counts=counts, noticed=notice) for side in testers},
     )
+    yield account
     with ThreadPoolExecutor(2, thread_name_prefix="test of an account") as pool:
         going = [pool.submit(carry_out, side, check) for side, check in account.checks.items()]
         while not account.is_done:
-            yield account
             news.get()
+            yield account
+        # Once more: what came last may have come while the line before was on its way.
         yield account
         for each in going:
             each.result()

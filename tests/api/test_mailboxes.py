@@ -11,6 +11,7 @@ from accounts.models import Mailbox, User
 from fetcher import scheduling
 from fetcher.models import FetchRun
 from mail.accounts import open_mail_account
+from mail.removal import delete_mail_of_removed
 from sharing.models import AuditEntry
 from sharing.rules import set_rule
 from tests import factories
@@ -573,3 +574,51 @@ def connection(incoming: int, outgoing: int) -> dict[str, Any]:
         "outgoing_security": "none",
         "allow_plain_text": True,
     }
+
+
+# --- passwords and removal -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("side", "other"), [("incoming", "outgoing"), ("outgoing", "incoming")])
+def test_a_password_is_tested_and_saved(rep: User, side: str, other: str) -> None:
+    """R38: that of one server, or of both while they are the same."""
+    with ScriptedPop3Server(pop3_mailbox(password="in-secret")) as pop3, SmtpSink(users={"user": "in-secret"}) as smtp:
+        there = connection(pop3.port, smtp.port) | {"outgoing_username": "user", "outgoing_password": "old"}
+        mailbox = factories.mailbox(owner=rep, **there | {"incoming_password": "old", "use_same_credentials": False})
+        url = f"{MAILBOXES}{mailbox.pk}/{side}-password/"
+        assert set(program(rep).put(url, {"password": "wrong"}).json()) == {"test"}
+        assert program(rep).put(url, {"password": "in-secret"}).status_code == 204
+        mailbox.refresh_from_db()
+        assert getattr(mailbox, f"{side}_password").reveal() == "in-secret"
+        assert getattr(mailbox, f"{other}_password").reveal() == "old"
+        Mailbox.objects.filter(pk=mailbox.pk).update(use_same_credentials=True)
+        assert program(rep).put(url, {"password": "in-secret"}).status_code == 204
+    mailbox.refresh_from_db()
+    assert mailbox.incoming_password.reveal() == mailbox.outgoing_password.reveal() == "in-secret"
+
+
+def test_a_removed_mailbox_is_listed_no_more_and_keeps_its_mail(rep: User) -> None:
+    """R5."""
+    message = factories.message(mailbox=factories.mailbox(owner=rep))
+    one = f"{MAILBOXES}{message.mailbox_id}/"
+    assert program(rep).delete(f"{one}?mail=burn").status_code == 400
+    assert program(rep).delete(one).status_code == 204
+    assert program(rep).get(one).status_code == 404
+    assert program(rep).get(f"{ROOT}messages/{message.pk}/").status_code == 200
+
+
+def test_a_mailbox_is_removed_with_its_mail(rep: User) -> None:
+    """R5: gone for colleagues at once, for good soon."""
+    message = factories.message(mailbox=factories.mailbox(owner=rep, mode="public"))
+    assert program(rep).delete(f"{MAILBOXES}{message.mailbox_id}/?mail=delete").status_code == 204
+    message.refresh_from_db()
+    assert message.is_private
+    assert delete_mail_of_removed() == 1
+    assert not Mailbox.objects.filter(pk=message.mailbox_id).exists()
+
+
+def test_the_crm_mail_account_cannot_be_removed(rep: User) -> None:
+    """R4."""
+    account = Mailbox.objects.get(owner=rep, kind="crm_mail")
+    assert program(rep).delete(f"{MAILBOXES}{account.pk}/").status_code == 409
+    assert program(rep).put(f"{MAILBOXES}{account.pk}/incoming-password/", {"password": "x"}).status_code == 409
