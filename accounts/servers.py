@@ -15,7 +15,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -134,11 +134,12 @@ class Endpoint:
             raise ValueError(f"unknown security {self.security!r}")
 
 
-def connect(endpoint: Endpoint, *, timeout: float) -> socket.socket:
+def connect(endpoint: Endpoint, *, timeout: float, ports: Collection[int] = MAIL_PORTS) -> socket.socket:
     """Open a connection; for `ssl` the encrypted one, for `starttls` a plain one that `start_tls` encrypts later.
 
     Steps: read the name, resolve it, keep the addresses that are allowed, try those one after the other, shake hands.
-    All of it together takes at most `timeout` seconds, which is then the socket's timeout for each operation.
+    All of it together takes at most `timeout` seconds, which is then the socket's timeout for each operation. `ports`
+    are those that may be connected to on the public internet.
 
     Raises:
         ServerError: with the reason for people.
@@ -148,7 +149,7 @@ def connect(endpoint: Endpoint, *, timeout: float) -> socket.socket:
     candidates = [address for address in _resolve(host, endpoint, until) if is_allowed(address)]
     if not candidates:
         raise ServerError("address_not_allowed", endpoint.host, endpoint.port)
-    candidates = [address for address in candidates if _port_fits(address, endpoint.port)]
+    candidates = [address for address in candidates if _port_fits(address, endpoint.port, ports)]
     if not candidates:
         raise ServerError("port_not_allowed", endpoint.host, endpoint.port)
     sock = _connect_first(candidates[:MAX_ADDRESSES], endpoint, until)
@@ -321,8 +322,8 @@ def _explicitly_allowed(address: Address) -> bool:
     return any(address in network for network in settings.ALLOWED_MAIL_NETWORKS)
 
 
-def _port_fits(address: Address, port: int) -> bool:
-    return port in MAIL_PORTS or (1 <= port <= 65535 and _explicitly_allowed(address))
+def _port_fits(address: Address, port: int, ports: Collection[int]) -> bool:
+    return port in ports or (1 <= port <= 65535 and _explicitly_allowed(address))
 
 
 def _printable(host: str) -> str:

@@ -53,6 +53,8 @@ AUDIT_DAYS = env.int("CRM_MAIL_AUDIT_DAYS", 730)
 
 # --- mail servers ---------------------------------------------------------------------------------------------------
 ALLOWED_MAIL_NETWORKS = [ipaddress.ip_network(n) for n in env.list("CRM_MAIL_ALLOWED_MAIL_NETWORKS", default=[])]
+#: Whether the servers of an address are looked up in DNS and at its domain (R7); the domain then learns of the question.
+LOOK_UP_SERVERS = env.bool("CRM_MAIL_LOOK_UP_SERVERS", default=True)
 MAIL_CA_FILE = env.str("CRM_MAIL_CA_FILE", "") or None
 MAX_MESSAGE_BYTES = env.int("CRM_MAIL_MAX_MESSAGE_BYTES", 50 * 1024 * 1024)
 SENDS_PER_USER_PER_DAY = env.int("CRM_MAIL_SENDS_PER_USER_PER_DAY", 300)

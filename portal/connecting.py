@@ -34,7 +34,9 @@ def mailbox_add(request: HttpRequest) -> HttpResponse:
     context = {"owner": owner, "is_owner": is_owner}
     if "find" in request.POST:
         form, found = find_servers(request.POST)
-        return _form_again(request, form, context | {"found": found, "sharing": _chosen_sharing(request, owner)})
+        return _form_again(
+            request, form, context | {"found": found, "asked": True, "sharing": _chosen_sharing(request, owner)}
+        )
     if "test" in request.POST:
         context["sharing"] = _chosen_sharing(request, owner)
         return _tested(request, MailboxForm(request.POST, is_test=True), context)

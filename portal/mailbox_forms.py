@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -11,9 +10,10 @@ from django.http import QueryDict
 
 from accounts.addresses import normalize_address
 from accounts.connecting import complete
+from accounts.discovery import Found, find
 from accounts.mailboxes import TESTED_FIELDS
 from accounts.models import Mailbox, User
-from accounts.providers import Provider, is_gmail, provider_of
+from accounts.providers import is_gmail
 from portal.forms import ChoiceCards, LinesField, add_errors
 from sharing.models import MAX_EXCLUDED_DOMAINS, SharingPolicy
 from sharing.modes import fixed_for, recommended_for
@@ -274,14 +274,6 @@ class MailboxForm(forms.Form):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What is known about the mail servers of an address (R7)."""
-
-    address: str
-    provider: Provider | None
-
-
 def as_entered(posted: QueryDict) -> dict[str, Any]:
     """What was filled in so far, to be shown again; passwords are not sent back (R14)."""
     return {
@@ -291,18 +283,19 @@ def as_entered(posted: QueryDict) -> dict[str, Any]:
     }
 
 
-def find_servers(posted: QueryDict) -> tuple[MailboxForm, Found]:
+def find_servers(posted: QueryDict) -> tuple[MailboxForm, Found | None]:
     """The form as it was filled in so far, with the servers of its e-mail address as far as they are known (R7).
 
     Passwords are not sent back (R14).
     """
     entered = as_entered(posted)
     address = normalize_address(str(entered["email_address"]))
-    provider = provider_of(address) if address else None
-    if address and provider:
-        entered["name"] = entered["name"] or provider.name
-        entered |= provider.settings(address)
-    return MailboxForm(initial=entered), Found(address or "", provider)
+    if address is None:
+        return MailboxForm(initial=entered), None
+    found = find(address)
+    if found.provider:
+        entered["name"] = entered["name"] or found.provider.name
+    return MailboxForm(initial=entered | found.settings), found
 
 
 class MailAccountForm(forms.Form):

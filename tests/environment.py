@@ -24,5 +24,6 @@ if _parallel:
 os.environ["CRM_MAIL_TEST_DATABASE"] = str(Path(os.environ["CRM_MAIL_DATA_DIR"]) / "test.sqlite3")
 os.environ.setdefault("CRM_MAIL_SECRET_KEY", "only-for-tests")
 os.environ.setdefault("CRM_MAIL_ENCRYPTION_KEYS", "b25seS1mb3ItdGVzdHMtb25seS1mb3ItdGVzdHMtMTI=")
+os.environ["CRM_MAIL_LOOK_UP_SERVERS"] = "false"
 os.environ["CRM_MAIL_ALLOWED_MAIL_NETWORKS"] = "127.0.0.0/8,::1/128"
 os.environ["CRM_MAIL_EMAIL_URL"] = "memorymail://"
