@@ -23,7 +23,7 @@ def complete(given: dict[str, Any], mailbox: Mailbox | None = None, *, by_owner:
     """The fields to save when `given` ones are entered for a new mailbox, or for `mailbox`.
 
     Passwords are plain strings. Ports that were not given follow the security choice; the outgoing server is guessed
-    where the credentials are the same and none is named (R9). Whoever is not the owner can send the saved password to
+    where the credentials are the same and none is named, and follows the incoming one until it is edited (R9). Whoever is not the owner can send the saved password to
     another server only by entering it again, so no administrator learns it by pointing the mailbox elsewhere (R14).
 
     Raises:
@@ -55,6 +55,16 @@ def complete(given: dict[str, Any], mailbox: Mailbox | None = None, *, by_owner:
     return fields
 
 
+def outgoing_follows(mailbox: Mailbox) -> bool:
+    """Whether the outgoing server is still the one that goes with the incoming one, and so changes with it (R9)."""
+    guess = guess_outgoing(mailbox.incoming_host)
+    return (
+        mailbox.use_same_credentials
+        and bool(guess)
+        and all(getattr(mailbox, name) == guessed for name, guessed in guess.items())
+    )
+
+
 def _value(fields: dict[str, Any], mailbox: Mailbox | None, name: str) -> Any:
     """What a field will be: as given, else as it is, else as a new mailbox has it."""
     if name in fields:
@@ -73,11 +83,12 @@ def _choose_port(fields: dict[str, Any], mailbox: Mailbox | None, side: str, por
 
 def _check_outgoing(fields: dict[str, Any], mailbox: Mailbox | None, errors: dict[str, list[str]]) -> None:
     if _value(fields, mailbox, "use_same_credentials"):
-        if not _value(fields, mailbox, "outgoing_host") and "incoming_host" not in errors:
+        is_missing = not _value(fields, mailbox, "outgoing_host")
+        if (is_missing or _moves_along(fields, mailbox)) and "incoming_host" not in errors:
             guess = guess_outgoing(_value(fields, mailbox, "incoming_host"))
             if guess:
                 fields.update(guess)
-            else:
+            elif is_missing:
                 errors["outgoing_host"] = ["The outgoing server can't be guessed from the incoming one. Enter it."]
         return
     for name, missing in {
@@ -87,6 +98,16 @@ def _check_outgoing(fields: dict[str, Any], mailbox: Mailbox | None, errors: dic
     }.items():
         if not _value(fields, mailbox, name):
             errors.setdefault(name, [missing])
+
+
+def _moves_along(fields: dict[str, Any], mailbox: Mailbox | None) -> bool:
+    """Whether the incoming server changes, and the outgoing one, which follows it, was left as it was."""
+    return (
+        mailbox is not None
+        and outgoing_follows(mailbox)
+        and fields.get("incoming_host", mailbox.incoming_host) != mailbox.incoming_host
+        and not fields.keys() & {"outgoing_host", "outgoing_port", "outgoing_security"}
+    )
 
 
 def _check_days(fields: dict[str, Any], mailbox: Mailbox | None, errors: dict[str, list[str]]) -> None:

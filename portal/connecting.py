@@ -15,7 +15,7 @@ from accounts.models import Mailbox, User
 from fetcher.tasks import fetch_now
 from mail.accounts import has_mail_account
 from portal.account_tests import Review, live, review_before_saving, test_now
-from portal.mailbox_forms import MailboxForm, SharingForm, as_entered, find_servers
+from portal.mailbox_forms import MailboxForm, SharingForm, as_entered, fill_in_outgoing, find_servers
 from portal.requests import configurable_mailbox, for_colleague, member, owner_of_new
 from sharing.administering import change_mailbox
 from sharing.policies import connect_mailbox
@@ -32,6 +32,8 @@ def mailbox_add(request: HttpRequest) -> HttpResponse:
         notices.info(request, f"Set up {who} CRM Mail account first: it is where fetched mail is kept.")
         return redirect(reverse("mail-account") + for_colleague(owner, request))
     context = {"owner": owner, "is_owner": is_owner}
+    if request.POST.get("find") == "outgoing":
+        return _form_again(request, fill_in_outgoing(request.POST), context)
     if "find" in request.POST:
         form, found = find_servers(request.POST)
         return _form_again(
@@ -74,6 +76,8 @@ def mailbox_edit(request: HttpRequest, pk: int) -> HttpResponse:
     if mailbox.kind == Mailbox.Kind.CRM_MAIL:
         return redirect(reverse("mail-account") + for_colleague(mailbox.owner, request))
     context = {"mailbox": mailbox, "owner": mailbox.owner, "is_owner": is_owner}
+    if request.POST.get("find") == "outgoing":
+        return _form_again(request, fill_in_outgoing(request.POST, mailbox), context)
     if "test" in request.POST:
         return _tested(request, MailboxForm(request.POST, mailbox=mailbox, by_owner=is_owner, is_test=True), context)
     form = MailboxForm(request.POST or None, mailbox=mailbox, by_owner=is_owner)

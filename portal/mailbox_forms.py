@@ -9,11 +9,11 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from accounts.addresses import normalize_address
-from accounts.connecting import complete
+from accounts.connecting import complete, outgoing_follows
 from accounts.discovery import Found, find
 from accounts.mailboxes import TESTED_FIELDS
 from accounts.models import Mailbox, User
-from accounts.providers import is_gmail
+from accounts.providers import guess_outgoing, is_gmail
 from portal.forms import ChoiceCards, LinesField, add_errors
 from sharing.models import MAX_EXCLUDED_DOMAINS, SharingPolicy
 from sharing.modes import fixed_for, recommended_for
@@ -35,6 +35,7 @@ _PLAIN_TEXT = (
 
 #: What a test of the account needs to know.
 _TESTED = TESTED_FIELDS | {"used_by_other_clients", "allow_plain_text"}
+_SERVERS = [f"{side}_{part}" for side in ("incoming", "outgoing") for part in ("host", "port", "security")]
 
 
 class SharingForm(forms.Form):
@@ -133,7 +134,7 @@ class MailboxForm(forms.Form):
         label="Outgoing server",
         max_length=253,
         required=False,
-        help_text="With the same credentials it may stay empty: it is then guessed from the incoming server.",
+        help_text="With the same credentials it follows the incoming server until you change it.",
     )
     outgoing_security = forms.ChoiceField(
         label="Security", choices=Mailbox.Security.choices, initial=Mailbox.Security.SSL
@@ -233,6 +234,11 @@ class MailboxForm(forms.Form):
                 self.fields[name].required = False
                 self.fields[name].help_text = "Leave empty to keep the saved one."
 
+    @property
+    def outgoing_follows(self) -> bool:
+        """Whether the outgoing server changes with the incoming one (R9), as it does until it is edited."""
+        return outgoing_follows(self.mailbox) if self.mailbox else not self["outgoing_host"].value()
+
     def sections(self) -> list[tuple[str, list[list[tuple[forms.BoundField, str]]]]]:
         """Titles with their rows of fields, each field with the condition under which it is shown."""
         return [
@@ -246,11 +252,11 @@ class MailboxForm(forms.Form):
         for name in ("incoming_password", "outgoing_password", "incoming_port", "outgoing_port"):
             if not given.get(name):
                 given.pop(name, None)
-        for side in ("incoming", "outgoing"):
-            if self._leaves_port_to_security(given, side):
-                del given[f"{side}_port"]
-            if given.get(f"{side}_security") == Mailbox.Security.NONE and not given["allow_plain_text"]:
-                self.add_error(f"{side}_security", _PLAIN_TEXT)
+        for name in self._unchanged_servers(given):
+            del given[name]
+        for name in ("incoming_security", "outgoing_security"):
+            if self.cleaned_data.get(name) == Mailbox.Security.NONE and not given["allow_plain_text"]:
+                self.add_error(name, _PLAIN_TEXT)
         if given.get("used_by_other_clients") and not is_gmail(given.get("incoming_host", "")):
             self.add_error("used_by_other_clients", "Only Gmail has this. Untick it for other servers.")
         try:
@@ -263,15 +269,13 @@ class MailboxForm(forms.Form):
             add_errors(self, {name: said for name, said in error.message_dict.items() if name not in known})
         return self.cleaned_data
 
-    def _leaves_port_to_security(self, given: dict[str, Any], side: str) -> bool:
-        """Whether another security was chosen for a saved account while its port stayed as it was shown (R8)."""
-        port, security = f"{side}_port", f"{side}_security"
-        return (
-            self.mailbox is not None
-            and given.get(port) == getattr(self.mailbox, port)
-            and security in given
-            and given[security] != getattr(self.mailbox, security)
-        )
+    def _unchanged_servers(self, given: dict[str, Any]) -> list[str]:
+        """What was left as it was shown of a saved account's servers. It may follow from what was changed: a port from
+        the security (R8), the outgoing server from the incoming one (R9).
+        """
+        return [
+            name for name in _SERVERS if name in given and self.mailbox and given[name] == getattr(self.mailbox, name)
+        ]
 
 
 def as_entered(posted: QueryDict) -> dict[str, Any]:
@@ -281,6 +285,11 @@ def as_entered(posted: QueryDict) -> dict[str, Any]:
         for name, field in MailboxForm.base_fields.items()
         if not name.endswith("_password")
     }
+
+
+def fill_in_outgoing(posted: QueryDict, mailbox: Mailbox | None = None) -> MailboxForm:
+    """The form as it was filled in so far, with the outgoing server that goes with the incoming one (R9)."""
+    return MailboxForm(initial=as_entered(posted) | guess_outgoing(posted.get("incoming_host", "")), mailbox=mailbox)
 
 
 def find_servers(posted: QueryDict) -> tuple[MailboxForm, Found | None]:

@@ -22,6 +22,7 @@ from fetcher.models import FetchRun
 from fetcher.tasks import fetch_now
 from mail.accounts import has_mail_account, suggested_address
 from mail.arranging import change_address, change_signature
+from portal.charts import run_chart
 from portal.mailbox_forms import MailAccountForm, SharingForm
 from portal.requests import configurable_mailbox, for_colleague, member, owner_of_new
 from sharing.administering import open_mail_account, switch_mailbox
@@ -202,6 +203,7 @@ def _progress(request: HttpRequest, chosen: Mailbox) -> dict[str, object]:
         "owner": chosen.owner,
         "is_owner": is_owner,
         "runs": runs,
+        "chart": run_chart(runs, counts=is_owner),
         "going": going,
         "message_count": chosen.messages.count() if is_owner else None,
     }

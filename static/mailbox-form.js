@@ -5,6 +5,7 @@ The form of a POP3 account; the server decides in any case.
 - The confirmation of plain text is shown only where plain text is chosen.
 - Once the address is there, the servers that are known for it are filled in where nothing stands yet (R7); the button
   asks for them at any time, and takes all of them.
+- The outgoing server follows the incoming one until it is edited; emptied, it follows again (R9).
 - What only Gmail has is shown only for Gmail's servers (R11).
 */
 "use strict";
@@ -44,22 +45,30 @@ The form of a POP3 account; the server decides in any case.
   const finder = form.querySelector("[data-finds-servers]");
   const SERVER = ["host", "port", "security"];
 
-  const findServers = async (takesAll) => {
-    const asked = new FormData(form, finder);
+  /* The form as the server would fill it in. Passwords are not sent. */
+  const filledIn = async (what) => {
+    const asked = new FormData(form);
+    asked.set("find", what);
     asked.delete("incoming_password");
     asked.delete("outgoing_password");
     const answer = await fetch(location.href, { method: "POST", body: asked });
-    if (!answer.ok) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const found = (name) => page.querySelector(`[data-mailbox-form] [name=${name}]`).value;
+    return answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+  };
+  const valueIn = (page, name) => page.querySelector(`[data-mailbox-form] [name=${name}]`).value;
+  const takeServer = (page, side) => {
+    for (const part of SERVER) field(`${side}_${part}`).value = valueIn(page, `${side}_${part}`);
+    securityBefore[side] = field(`${side}_security`).value;
+  };
+
+  const findServers = async (takesAll) => {
+    const page = await filledIn("servers");
+    if (!page) return;
     document.getElementById("found").replaceWith(page.getElementById("found"));
     for (const name of ["name", "incoming_username"]) {
-      if (!field(name).value) field(name).value = found(name);
+      if (!field(name).value) field(name).value = valueIn(page, name);
     }
     for (const side of Object.keys(USUAL_PORTS)) {
-      if (!found(`${side}_host`) || (field(`${side}_host`).value && !takesAll)) continue;
-      for (const part of SERVER) field(`${side}_${part}`).value = found(`${side}_${part}`);
-      securityBefore[side] = field(`${side}_security`).value;
+      if (valueIn(page, `${side}_host`) && (takesAll || !field(`${side}_host`).value)) takeServer(page, side);
     }
     showWhatApplies();
   };
@@ -72,6 +81,21 @@ The form of a POP3 account; the server decides in any case.
       if (field("email_address").value.includes("@")) findServers(false);
     });
   }
+
+  let outgoingFollows = "outgoingFollows" in form.dataset;
+  const fillInOutgoing = async () => {
+    if (!outgoingFollows || !field("use_same_credentials").checked || !field("incoming_host").value.trim()) return;
+    const page = await filledIn("outgoing");
+    if (page && outgoingFollows && valueIn(page, "outgoing_host")) takeServer(page, "outgoing");
+  };
+  for (const part of SERVER) {
+    field(`outgoing_${part}`).addEventListener("input", () => {
+      outgoingFollows = !field("outgoing_host").value.trim();
+    });
+    field(`outgoing_${part}`).addEventListener("change", fillInOutgoing);
+  }
+  field("incoming_host").addEventListener("change", fillInOutgoing);
+  field("use_same_credentials").addEventListener("change", fillInOutgoing);
 
   form.addEventListener("input", showWhatApplies);
   form.addEventListener("change", showWhatApplies);

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -168,9 +167,7 @@ def test_a_server_that_trickles_is_cut_off(monkeypatch: pytest.MonkeyPatch, sett
 
     monkeypatch.setattr(discovery, "SECONDS", 1.0)
     with publishing(trickle, monkeypatch, settings, tmp_path, "firm.example"):
-        begun = time.monotonic()
         assert find(ADDRESS) == Found(ADDRESS)
-        assert time.monotonic() - begun < 5
         assert over.wait(10)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import re
 from datetime import timedelta
 from typing import Any
@@ -225,6 +226,18 @@ def test_the_same_credentials_fill_in_the_outgoing_server(ann: User) -> None:
     assert added.outgoing_password.reveal() == "s3cret-in"
 
 
+def test_while_the_form_is_filled_in_the_outgoing_server_is_shown(ann: User) -> None:
+    """R9: what the script asks for when the incoming server is there; passwords are not sent back (R14)."""
+    answer = browser(ann).post(reverse("mailbox-add"), entered(find="outgoing", incoming_host="outlook.office365.com"))
+    form = answer.context["form"]
+    shown = [
+        form[name].value() for name in ("outgoing_host", "outgoing_port", "outgoing_security", "incoming_username")
+    ]
+    assert shown == ["smtp-mail.outlook.com", 587, "starttls", "ann"]
+    assert "s3cret" not in answer.content.decode()
+    assert not Mailbox.objects.filter(kind=Mailbox.Kind.POP3).exists()
+
+
 def test_without_the_same_credentials_the_outgoing_details_are_required(ann: User) -> None:
     """R9."""
     assert set(errors(ann, use_same_credentials=None)) == {"outgoing_host", "outgoing_username", "outgoing_password"}
@@ -397,6 +410,30 @@ def test_a_port_of_ones_own_stays_when_the_security_changes(ann: User) -> None:
     assert (added.incoming_security, added.incoming_port) == ("starttls", 2995)
 
 
+def test_the_outgoing_server_follows_the_incoming_one_until_it_is_edited(ann: User) -> None:
+    """R9."""
+    added = add(ann)
+
+    def outgoing_after(**changes: str) -> tuple[str, int]:
+        browser(ann).post(reverse("mailbox-edit", args=[added.pk]), edited(added, **changes))
+        added.refresh_from_db()
+        return added.outgoing_host, added.outgoing_port
+
+    assert outgoing_after(incoming_host="pop.moved.example") == ("smtp.moved.example", 465)
+    assert outgoing_after(incoming_host="outlook.office365.com") == ("smtp-mail.outlook.com", 587)
+    assert outgoing_after(outgoing_host="relay.our.example") == ("relay.our.example", 587)
+    assert outgoing_after(incoming_host="pop.again.example") == ("relay.our.example", 587)
+    assert outgoing_after(outgoing_host="") == ("smtp.again.example", 587)
+
+
+def test_an_outgoing_server_that_cannot_be_guessed_again_stays(ann: User) -> None:
+    """R9: what worked is not taken away."""
+    added = add(ann)
+    browser(ann).post(reverse("mailbox-edit", args=[added.pk]), edited(added, incoming_host="post.moved.example"))
+    added.refresh_from_db()
+    assert (added.incoming_host, added.outgoing_host) == ("post.moved.example", "smtp.work.example")
+
+
 def test_the_address_of_another_own_mailbox_is_refused_on_edit(ann: User) -> None:
     """R5."""
     first = add(ann)
@@ -468,6 +505,42 @@ def test_the_page_shows_the_last_runs_with_their_error_in_plain_words(ann: User)
     shown = page(ann, "mailbox", mailbox.pk)
     assert "did not answer &lt;in&gt; time." in shown
     assert "21.0" in shown
+
+
+def test_the_chart_shows_new_mail_duration_and_failures_of_the_last_runs(ann: User) -> None:
+    """R18: oldest first; one that is going on is not in it."""
+    mailbox = factories.mailbox(owner=ann)
+    assert "chart" not in page(ann, "mailbox", mailbox.pk)
+    for minutes, new, seconds, error in ((15, 4, 10, ""), (10, 0, 20, "Refused."), (5, 2, 5, ""), (0, 9, None, "")):
+        started = timezone.now() - timedelta(minutes=minutes)
+        FetchRun.objects.create(
+            mailbox=mailbox,
+            token=uuid.uuid4(),
+            state="failed" if error else "done" if seconds else "running",
+            started=started,
+            finished=started + timedelta(seconds=seconds) if seconds else None,
+            new=new,
+            error=error,
+        )
+    answer = browser(ann).get(reverse("mailbox", args=[mailbox.pk]))
+    new_mail, duration = answer.context["chart"].lanes
+    assert [bar.height for bar in new_mail.bars] == [20, 0.6, 10]
+    assert [bar.height for bar in duration.bars] == [10, 20, 5]
+    assert [bar.is_failed for bar in duration.bars] == [False, True, False]
+    assert [bar.x for bar in duration.bars] == [47, 48, 49]
+    shown = answer.content.decode()
+    assert "<title>Refused. Seconds: 20.0</title>" in shown
+    assert shown.count("chart__bar--failed") == 2
+
+
+def test_administrators_see_no_counts_of_mail_in_the_chart(ann: User) -> None:
+    """R25."""
+    mailbox = factories.mailbox(owner=ann)
+    run = FetchRun.objects.create(mailbox=mailbox, token=uuid.uuid4(), state="done", finished=timezone.now(), new=4711)
+    admin = factories.user(organization=ann.organization, role="admin")
+    answer = browser(admin).get(reverse("mailbox", args=[mailbox.pk]))
+    assert [lane.title for lane in answer.context["chart"].lanes] == ["Seconds"]
+    assert str(run.new) not in answer.content.decode()
 
 
 def test_the_list_shows_how_many_messages_each_mailbox_holds(ann: User) -> None:

@@ -152,6 +152,35 @@ def test_the_address_fills_in_the_servers_and_leaves_what_was_typed(portal: Live
         assert page.is_visible("#id_used_by_other_clients")
 
 
+def test_the_outgoing_server_follows_the_incoming_one_until_it_is_edited(portal: LiveServer) -> None:
+    """R9."""
+    user = factories.user(mail_account=True)
+    with window(user, portal) as page:
+        page.goto(portal.url + reverse("mailbox-add"))
+        outgoing = page.locator("#id_outgoing_host")
+
+        def incoming(host: str) -> None:
+            page.fill("#id_incoming_host", host)
+            page.press("#id_incoming_host", "Tab")
+
+        incoming("pop.one.example")
+        expect(outgoing).to_have_value("smtp.one.example")
+        incoming("outlook.office365.com")
+        expect(outgoing).to_have_value("smtp-mail.outlook.com")
+        assert page.input_value("#id_outgoing_port") == "587"
+        outgoing.fill("relay.our.example")
+        incoming("pop.two.example")
+        outgoing.fill("")
+        outgoing.press("Tab")
+        expect(outgoing).to_have_value("smtp.two.example")
+        outgoing.fill("relay.our.example")
+        outgoing.press("Tab")
+        incoming("pop.three.example")
+        page.click("text=Test account")
+        page.get_by_text("This field is required.").first.wait_for()
+        assert outgoing.input_value() == "relay.our.example"
+
+
 def test_the_progress_of_a_fetch_is_asked_for_again_and_again(portal: LiveServer) -> None:
     """R15."""
     mailbox = factories.mailbox()
