@@ -32,13 +32,8 @@ def mailbox_add(request: HttpRequest) -> HttpResponse:
         notices.info(request, f"Set up {who} CRM Mail account first: it is where fetched mail is kept.")
         return redirect(reverse("mail-account") + for_colleague(owner, request))
     context = {"owner": owner, "is_owner": is_owner}
-    if request.POST.get("find") == "outgoing":
-        return _form_again(request, fill_in_outgoing(request.POST), context)
     if "find" in request.POST:
-        form, found = find_servers(request.POST)
-        return _form_again(
-            request, form, context | {"found": found, "asked": True, "sharing": _chosen_sharing(request, owner)}
-        )
+        return _filled_in(request, context | {"sharing": _chosen_sharing(request, owner)})
     if "test" in request.POST:
         context["sharing"] = _chosen_sharing(request, owner)
         return _tested(request, MailboxForm(request.POST, is_test=True), context)
@@ -76,8 +71,8 @@ def mailbox_edit(request: HttpRequest, pk: int) -> HttpResponse:
     if mailbox.kind == Mailbox.Kind.CRM_MAIL:
         return redirect(reverse("mail-account") + for_colleague(mailbox.owner, request))
     context = {"mailbox": mailbox, "owner": mailbox.owner, "is_owner": is_owner}
-    if request.POST.get("find") == "outgoing":
-        return _form_again(request, fill_in_outgoing(request.POST, mailbox), context)
+    if "find" in request.POST:
+        return _filled_in(request, context, mailbox)
     if "test" in request.POST:
         return _tested(request, MailboxForm(request.POST, mailbox=mailbox, by_owner=is_owner, is_test=True), context)
     form = MailboxForm(request.POST or None, mailbox=mailbox, by_owner=is_owner)
@@ -115,6 +110,14 @@ def mailbox_test(request: HttpRequest, pk: int) -> HttpResponseBase:
     is_owner = mailbox.owner_id == member(request).pk
     is_test = "saving" not in request.POST
     return live(request, MailboxForm(request.POST, mailbox=mailbox, by_owner=is_owner, is_test=is_test))
+
+
+def _filled_in(request: HttpRequest, context: dict[str, object], mailbox: Mailbox | None = None) -> HttpResponse:
+    """The form with the servers that go with the address, or with `find=outgoing` with the incoming server (R7, R9)."""
+    if request.POST["find"] == "outgoing":
+        return _form_again(request, fill_in_outgoing(request.POST, mailbox), context)
+    form, found = find_servers(request.POST, mailbox)
+    return _form_again(request, form, context | {"found": found, "asked": True})
 
 
 def _tested(request: HttpRequest, form: MailboxForm, context: dict[str, object]) -> HttpResponse:

@@ -292,19 +292,19 @@ def fill_in_outgoing(posted: QueryDict, mailbox: Mailbox | None = None) -> Mailb
     return MailboxForm(initial=as_entered(posted) | guess_outgoing(posted.get("incoming_host", "")), mailbox=mailbox)
 
 
-def find_servers(posted: QueryDict) -> tuple[MailboxForm, Found | None]:
+def find_servers(posted: QueryDict, mailbox: Mailbox | None = None) -> tuple[MailboxForm, Found | None]:
     """The form as it was filled in so far, with the servers of its e-mail address as far as they are known (R7).
 
-    Passwords are not sent back (R14).
+    Whatever is found, an empty name and user name get what they most often are. Passwords are not sent back (R14).
     """
     entered = as_entered(posted)
     address = normalize_address(str(entered["email_address"]))
     if address is None:
-        return MailboxForm(initial=entered), None
+        return MailboxForm(initial=entered, mailbox=mailbox), None
     found = find(address)
-    if found.provider:
-        entered["name"] = entered["name"] or found.provider.name
-    return MailboxForm(initial=entered | found.settings), found
+    entered["name"] = entered["name"] or (found.provider.name if found.provider else found.domain)
+    entered["incoming_username"] = entered["incoming_username"] or address
+    return MailboxForm(initial=entered | found.settings, mailbox=mailbox), found
 
 
 class MailAccountForm(forms.Form):
