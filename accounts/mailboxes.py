@@ -58,11 +58,7 @@ def add_mailbox(owner: User, **fields: Any) -> Mailbox:
             mailbox = Mailbox(owner=owner, kind=Mailbox.Kind.POP3)
         mailbox.removed_at = None
         _assign(mailbox, fields)
-        same = owner.mailboxes.filter(email_address=mailbox.email_address).exclude(pk=mailbox.pk).first()
-        if same is not None and same.deletes_mail:
-            raise NotPossible(f"The mail of the earlier account {same.email_address} is being deleted. Try again soon.")
-        if same is not None:
-            raise NotPossible(f"There is already a mailbox for {same.email_address}.")
+        _require_only_one(mailbox)
         if not owner.mailboxes.connected().filter(kind=Mailbox.Kind.POP3).exists():
             owner.mailboxes.filter(is_active=True).update(is_active=False, next_fetch_at=None)
             mailbox.is_active = True
@@ -70,6 +66,15 @@ def add_mailbox(owner: User, **fields: Any) -> Mailbox:
         mailbox.save()
         own_addresses_changed.send(sender=User, user=owner)
     return mailbox
+
+
+def _require_only_one(mailbox: Mailbox) -> None:
+    others = mailbox.owner.mailboxes.filter(kind=Mailbox.Kind.POP3).exclude(pk=mailbox.pk)
+    same = others.filter(email_address=mailbox.email_address).first()
+    if same is not None and same.deletes_mail:
+        raise NotPossible(f"The mail of the earlier account {same.email_address} is being deleted. Try again soon.")
+    if same is not None:
+        raise NotPossible(f"There is already a mailbox for {same.email_address}.")
 
 
 def change_mailbox(mailbox: Mailbox, **fields: Any) -> Mailbox:
@@ -85,9 +90,7 @@ def change_mailbox(mailbox: Mailbox, **fields: Any) -> Mailbox:
         _require_connected(locked)
         before = {name: getattr(locked, name) for name in fields}
         _assign(locked, fields)
-        others = locked.owner.mailboxes.exclude(pk=locked.pk)
-        if others.filter(email_address=locked.email_address).exists():
-            raise NotPossible(f"There is already a mailbox for {locked.email_address}.")
+        _require_only_one(locked)
         if any(name in CONNECTION_FIELDS and getattr(locked, name) != before[name] for name in fields):
             # A poll that is going with the old settings must neither store nor judge any more.
             locked.lease_token = locked.lease_until = None

@@ -305,7 +305,9 @@ class Mailbox(models.Model):
         indexes = [models.Index(fields=["next_fetch_at"], condition=Q(is_active=True), name="mailbox_due")]
         constraints = [
             models.UniqueConstraint(fields=["owner"], condition=Q(is_active=True), name="one_active_mailbox"),
-            models.UniqueConstraint(fields=["owner", "email_address"], name="one_mailbox_each_address"),
+            models.UniqueConstraint(
+                fields=["owner", "email_address"], condition=Q(kind="pop3"), name="one_mailbox_each_address"
+            ),
             models.UniqueConstraint(fields=["owner"], condition=Q(kind="crm_mail"), name="one_crm_mail_account"),
             models.UniqueConstraint(
                 fields=["email_address"],

@@ -34,7 +34,7 @@ def open_mail_account(user: User, address: str, signature: str = "") -> MailAcco
         User.objects.select_for_update().get(pk=user.pk)
         if has_mail_account(user):
             raise NotPossible("You already have a CRM Mail account.")
-        require_free(user, normalized)
+        require_free(normalized)
         mailbox = Mailbox.objects.create(
             owner=user,
             kind=Mailbox.Kind.CRM_MAIL,
@@ -70,13 +70,13 @@ def own_domain_address(user: User, address: str) -> str:
     return normalized
 
 
-def require_free(user: User, address: str) -> None:
-    """See that `address` can become the user's CRM Mail address; call it with the user's row locked.
+def require_free(address: str) -> None:
+    """See that `address` can become the user's CRM Mail address; call it in the transaction that saves it.
+
+    It may be the address of a POP3 mailbox of theirs: most people have one address.
 
     Raises:
-        NotPossible: it is somebody's CRM Mail address, or that of another mailbox of theirs.
+        NotPossible: it is somebody's CRM Mail address.
     """
     if Mailbox.objects.filter(kind=Mailbox.Kind.CRM_MAIL, email_address=address).exists():
         raise NotPossible(f"{address} is taken. Choose another address.")
-    if user.mailboxes.filter(email_address=address).exists():
-        raise NotPossible(f"You already have a mailbox for {address}.")

@@ -71,7 +71,7 @@ def change_address(account: MailAccount, address: str) -> None:
     normalized = own_domain_address(user, address)
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)
-        require_free(user, normalized)
+        require_free(normalized)
         account.mailbox.email_address = normalized
         account.mailbox.save(update_fields=["email_address"])
         own_addresses_changed.send(sender=User, user=user)

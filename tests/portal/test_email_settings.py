@@ -105,6 +105,17 @@ def test_the_suggested_address_can_be_taken_as_it_is_and_leads_on_to_the_first_p
     assert newcomer.mail_account.signature == "Cheers"
 
 
+def test_most_people_have_one_address_which_serves_both_accounts() -> None:
+    """R4, R6: what the suggestion is made of is most often the mailbox's own address too."""
+    bob = factories.user(email="bob@our.example")
+    browser(bob).post(reverse("mail-account"), {"address": "bob@our.example"})
+    added = add(bob, email_address="bob@our.example")
+    assert set(bob.mailboxes.values_list("kind", "email_address")) == {
+        ("crm_mail", "bob@our.example"),
+        ("pop3", added.email_address),
+    }
+
+
 @pytest.mark.parametrize(
     ("address", "complaint"),
     [("", "required"), ("nonsense", "valid e-mail address"), ("new@elsewhere.example", "must end in @our.example")],
