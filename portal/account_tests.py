@@ -87,7 +87,7 @@ def live(request: HttpRequest, form: AccountForm, *others: forms.Form) -> HttpRe
     invalid = [each for each in checked if not each.is_valid()]
     if invalid:
         wrong = [each[name] for each in invalid for name in each.errors if name in each.fields]
-        return HttpResponse(_line({"wrong": wrong}))
+        return HttpResponse(_line({"wrong": wrong, "is_saving": "saving" in request.POST}))
 
     def fragments() -> Iterator[str]:
         for review in _follow(form, _confirmed(request.POST), is_saving="saving" in request.POST):

@@ -51,10 +51,10 @@ class Chart:
 def run_chart(runs: Sequence[FetchRun], *, counts: bool) -> Chart | None:
     """New mail and duration of ended runs, given newest first, failed ones marked; new mail only with `counts` (R25).
 
-    None while no run has ended.
+    None while fewer than two have ended: a chart compares.
     """
     ended = [run for run in runs if not run.is_open][:SLOTS][::-1]
-    if not ended:
+    if len(ended) < 2:
         return None
     lanes = [_lane("Seconds", ended, lambda run: run.seconds, lambda value: f"{value:.1f}")]
     if counts:

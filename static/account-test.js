@@ -4,7 +4,8 @@ and every line is the fragment #tested as it is to be shown from then on.
 
 - The button [data-tests-account] tests what the form holds; nothing is saved.
 - Saving tests first where something that the test is about was changed; the server decides in any case. What is to be
-  confirmed then is a button in the fragment. Passwords stay in the form meanwhile.
+  confirmed then is a button in the fragment. What is wrong is shown beside its field. The page stays all the while, so
+  passwords need not be entered again.
 */
 "use strict";
 
@@ -15,12 +16,26 @@ and every line is the fragment #tested as it is to be shown from then on.
   const TESTED = /^(incoming|outgoing)_|^password$|^use_same_credentials$|^delete_/;
 
   /* Shows a fragment and tells its outcome: passed, wrong (something is missing in the form) or nothing yet. */
-  const show = (line, isSaving) => {
+  const show = (line) => {
     const fragment = new DOMParser().parseFromString(line, "text/html").getElementById("tested");
-    const outcome = fragment.dataset.outcome;
-    // The server shows mistakes beside their fields. The region itself stays, so that changes in it are announced.
-    if (!(isSaving && outcome === "wrong")) document.getElementById("tested").replaceChildren(...fragment.childNodes);
-    return outcome;
+    // The region itself stays, so that changes in it are announced.
+    document.getElementById("tested").replaceChildren(...fragment.childNodes);
+    return fragment.dataset.outcome;
+  };
+
+  /* Puts what is wrong beside the fields as well, where a page of the server would have it, and goes to the first. */
+  const showBesideFields = () => {
+    for (const old of form.querySelectorAll(".field > .errorlist")) old.remove();
+    for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
+    const wrong = [...document.querySelectorAll("#tested [data-field]")];
+    for (const line of wrong) {
+      const control = document.getElementById(line.dataset.field);
+      control.closest(".field").append(line.querySelector(".errorlist").cloneNode(true));
+      if (control.matches("input, select, textarea")) control.setAttribute("aria-invalid", "true");
+    }
+    if (!wrong.length) return;
+    const first = document.getElementById(wrong[0].dataset.field);
+    (first.matches("input, select, textarea") ? first : first.querySelector("input")).focus();
   };
 
   const test = async (isSaving) => {
@@ -38,7 +53,7 @@ and every line is the fragment #tested as it is to be shown from then on.
         const { done, value } = await reader.read();
         const lines = (rest + (value ?? "")).split("\n");
         rest = lines.pop();
-        for (const line of lines) outcome = show(line, isSaving);
+        for (const line of lines) outcome = show(line);
         document.getElementById("tested").scrollIntoView({ block: "nearest" });
         if (done) return outcome;
       }
@@ -71,7 +86,8 @@ and every line is the fragment #tested as it is to be shown from then on.
     if (event.submitter?.name || ![...form.elements].some(isChanged)) return;
     event.preventDefault();
     const outcome = await test(true);
-    if (outcome) send(outcome === "passed" ? "test" : "");
+    if (outcome === "wrong" && document.querySelector("#tested [data-field]")) showBesideFields();
+    else if (outcome) send(outcome === "passed" ? "test" : "");
   });
   form.addEventListener("input", () => document.getElementById("tested").replaceChildren());
 })();

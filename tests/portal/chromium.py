@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from playwright.sync_api import Page, sync_playwright
 
 PROGRAM = os.environ.get("CRM_MAIL_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+#: How long, in milliseconds, a page may take to show what a test waits for.
+_PATIENCE = 15_000
 _OPTIONS = [
     "--disable-gpu",
     "--disable-quic",
@@ -33,6 +35,7 @@ def page(
             color_scheme="dark" if dark else "light",
             java_script_enabled=javascript,
         )
+        context.set_default_timeout(_PATIENCE)
         opened = context.new_page()
         complaints: list[str] = []
         opened.on("pageerror", lambda error: complaints.append(str(error)))

@@ -547,11 +547,12 @@ def test_the_chart_shows_new_mail_duration_and_failures_of_the_last_runs(ann: Us
 def test_administrators_see_no_counts_of_mail_in_the_chart(ann: User) -> None:
     """R25."""
     mailbox = factories.mailbox(owner=ann)
-    run = FetchRun.objects.create(mailbox=mailbox, token=uuid.uuid4(), state="done", finished=timezone.now(), new=4711)
+    for _ in range(2):
+        FetchRun.objects.create(mailbox=mailbox, token=uuid.uuid4(), state="done", finished=timezone.now(), new=4711)
     admin = factories.user(organization=ann.organization, role="admin")
     answer = browser(admin).get(reverse("mailbox", args=[mailbox.pk]))
     assert [lane.title for lane in answer.context["chart"].lanes] == ["Seconds"]
-    assert str(run.new) not in answer.content.decode()
+    assert "4711" not in answer.content.decode()
 
 
 def test_the_list_shows_how_many_messages_each_mailbox_holds(ann: User) -> None:

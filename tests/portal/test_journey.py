@@ -6,16 +6,19 @@ With `CRM_MAIL_SCREENSHOTS` naming a folder, the pictures of the documentation a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import Organization, User
 from accounts.organizations import invite
 from tests import factories
 from tests.portal import chromium
+from tests.portal.hands import Hands, Keyboard, Mouse, check_accessible
 from tests.processes import worker
 from tests.servers import ScriptedPop3Server, SmtpSink
 
@@ -24,6 +27,9 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed"),
 ]
+ADDRESS = "john@our.example"
+#: What somebody may have to type until the first mail is read.
+MOST_FIELDS = 12
 PASSWORD = "a long enough phrase"
 
 
@@ -38,7 +44,7 @@ def server() -> Iterator[ScriptedPop3Server]:
     """A POP3 server with mail of a customer, a stranger and a colleague."""
     with ScriptedPop3Server() as server:
         server.add_mailbox(
-            "john",
+            ADDRESS,
             "secret",
             [
                 factories.raw_message(
@@ -56,59 +62,113 @@ def server() -> Iterator[ScriptedPop3Server]:
         yield server
 
 
+def smtp_server() -> SmtpSink:
+    """The outgoing server of the same provider."""
+    return SmtpSink(users={ADDRESS: "secret"})
+
+
 def picture(page: Page, name: str) -> None:
-    """Take a picture for the documentation, if one is wanted."""
+    """Take a picture for the documentation, if one is wanted; narrow and dark ones are named for what they are."""
     folder = os.environ.get("CRM_MAIL_SCREENSHOTS")
+    assert page.viewport_size is not None
+    if page.viewport_size["width"] < 600:
+        name = f"phone-dark-{name}"
     if folder:
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
-def test_from_an_empty_installation_to_shared_mail(live_server: object, server: ScriptedPop3Server) -> None:
+def set_up(hands: Hands) -> None:
+    """The first run: whose installation it is, and its administrator (R3)."""
+    hands.page.wait_for_url("**/setup/")
+    check_accessible(hands.page)
+    hands.type("[name=name]", "Our Company")
+    hands.choose("[name=time_zone]", "Europe/Berlin")
+    hands.type("[id=id_domains_chips]", "our.example")
+    hands.type("[name=admin_name]", "John")
+    hands.type("[name=admin_email]", "john@our.example")
+    hands.type("[name=password]", PASSWORD)
+    hands.type("[name=password_again]", PASSWORD)
+    picture(hands.page, "setup")
+    hands.press("button", "Set up CRM Mail")
+    expect(hands.page.get_by_text("Get started")).to_be_visible()
+    check_accessible(hands.page)
+
+
+def connect_mailbox(hands: Hands, pop3: ScriptedPop3Server, smtp: SmtpSink) -> None:
+    """From the first page to a mailbox that is fetched (R4, R6, R7, R9, R12, R13)."""
+    page = hands.page
+    hands.press("link", "Set up your CRM Mail account")
+    expect(page.get_by_label("Your CRM Mail address")).to_have_value("john@our.example")
+    check_accessible(page)
+    hands.press("button", "Set up")
+
+    hands.type("E-mail address", "john@our.example")
+    expect(page.get_by_text("Nothing is known about the mail servers")).to_be_visible()
+    expect(page.locator("[name=incoming_username]")).to_have_value("john@our.example")
+    check_accessible(page)
+    hands.type("Incoming server", "127.0.0.1")
+    hands.choose("[name=incoming_security]", "None")
+    hands.type("[name=incoming_port]", str(pop3.port))
+    hands.type("[name=incoming_password]", "secret")
+    hands.type("Outgoing server", "127.0.0.1")
+    hands.choose("[name=outgoing_security]", "None")
+    hands.type("[name=outgoing_port]", str(smtp.port))
+    hands.tick("[name=allow_plain_text]")
+    hands.press("button", "Test account")
+    expect(page.locator("#tested")).to_contain_text("3 messages are on the server.")
+    expect(page.locator("#tested")).to_contain_text("Both servers work.")
+    check_accessible(page)
+    picture(page, "test-account")
+
+    hands.press("button", "Add Account")
+    expect(page.locator(".field .errorlist", has_text="Choose Public, Custom or Private")).to_be_visible()
+    check_accessible(page)
+    hands.tick("Public – Complete Sharing")
+    picture(page, "add-account")
+    hands.press("button", "Add Account")
+    expect(page.locator("#runs tbody tr").first).to_contain_text("Done", timeout=30_000)
+    expect(page.locator("#runs")).to_contain_text("Working")
+    check_accessible(page)
+    picture(page, "mailbox")
+
+
+def read_first_mail(hands: Hands) -> None:
+    """From the account's page to a message of its first fetch (R30, R32)."""
+    page = hands.page
+    mail = re.compile("^Mail")
+    if not page.get_by_role("link", name=mail).first.is_visible():
+        hands.press("button", "Menu")
+    hands.press("link", mail)
+    expect(page.get_by_role("link", name="Your offer")).to_be_visible()
+    check_accessible(page)
+    picture(page, "inbox")
+    hands.press("link", "Your offer")
+    expect(page.frame_locator("iframe").locator("body")).to_contain_text("We take forty pieces.")
+    check_accessible(page)
+    assert hands.typed <= MOST_FIELDS
+
+
+def test_to_the_first_mail_read_with_the_keyboard_on_a_phone_in_the_dark(
+    live_server: LiveServer, server: ScriptedPop3Server
+) -> None:
+    """R3-R13: without touching the page otherwise, at 360 pixels."""
+    with worker(), smtp_server() as smtp, chromium.page(width=360, height=740, dark=True) as page:
+        page.goto(live_server.url)
+        hands = Keyboard(page)
+        set_up(hands)
+        connect_mailbox(hands, server, smtp)
+        read_first_mail(hands)
+
+
+def test_from_an_empty_installation_to_shared_mail(live_server: LiveServer, server: ScriptedPop3Server) -> None:
     """R3, R4, R6, R13, R15, R21, R30, R32."""
     live = live_server.url
-    with worker(), SmtpSink(users={"john": "secret"}) as smtp, chromium.page() as page:
+    with worker(), smtp_server() as smtp, chromium.page() as page:
         page.goto(live)
-        page.wait_for_url("**/setup/")
-        picture(page, "setup")
-        page.get_by_label("Organisation", exact=False).first.fill("Our Company")
-        page.locator("[name=time_zone]").select_option("Europe/Berlin")
-        page.locator("[name=domains]").evaluate("field => { field.value = 'our.example' }")
-        page.locator("[name=admin_name]").fill("John")
-        page.locator("[name=admin_email]").fill("john@our.example")
-        page.locator("[name=password]").fill(PASSWORD)
-        page.locator("[name=password_again]").fill(PASSWORD)
-        page.get_by_role("button", name="Set up").click()
-        page.wait_for_url(f"{live}/")
-
-        page.goto(f"{live}/settings/email/")
-        page.get_by_role("link", name="Set up my CRM Mail account").click()
-        page.get_by_label("Your CRM Mail address").fill("john.mail@our.example")
-        page.get_by_role("button", name="Set up").click()
-
-        page.get_by_label("Account name").fill("My mailbox")
-        page.get_by_label("E-mail address").fill("john@our.example")
-        page.get_by_label("Incoming server").fill("127.0.0.1")
-        page.locator("[name=incoming_security]").select_option("none")
-        page.locator("[name=incoming_port]").fill(str(server.port))
-        page.locator("[name=incoming_username]").fill("john")
-        page.locator("[name=incoming_password]").fill("secret")
-        page.locator("[name=outgoing_host]").fill("127.0.0.1")
-        page.locator("[name=outgoing_security]").select_option("none")
-        page.locator("[name=outgoing_port]").fill(str(smtp.port))
-        page.locator("[name=allow_plain_text]").check()
-        page.get_by_role("button", name="Test account").click()
-        expect(page.locator("#tested")).to_contain_text("3 messages are on the server.")
-        expect(page.locator("#tested")).to_contain_text("Both servers work.")
-        picture(page, "test-account")
-        page.get_by_role("button", name="Add Account").click()
-        expect(page.get_by_text("Choose Public, Custom or Private")).to_be_visible()
-        page.locator("[name=incoming_password]").fill("secret")
-        page.get_by_label("Public – Complete Sharing").check()
-        picture(page, "add-account")
-        page.get_by_role("button", name="Add Account").click()
-        expect(page.locator("#runs tbody tr").first).to_contain_text("Done", timeout=30_000)
-        expect(page.locator("#runs")).to_contain_text("Working")
-        picture(page, "mailbox")
+        hands = Mouse(page)
+        set_up(hands)
+        connect_mailbox(hands, server, smtp)
+        read_first_mail(hands)
 
         page.goto(f"{live}/contacts/new/")
         page.get_by_label("First name").fill("Bea")
