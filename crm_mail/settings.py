@@ -279,7 +279,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1/",
 }
 
-# --- logs -----------------------------------------------------------------------------------------------------------
+# --- logs and reports -----------------------------------------------------------------------------------------------
+DEFAULT_EXCEPTION_REPORTER_FILTER = "crm_mail.reports.NamesOnly"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

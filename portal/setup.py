@@ -21,7 +21,6 @@ from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils.functional import lazy
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts.mailboxes import NotPossible
@@ -121,7 +120,6 @@ class InvitationForm(PasswordFields):
 
 
 @never_cache
-@sensitive_post_parameters("password", "password_again")
 @require_http_methods(["GET", "POST"])
 def set_up(request: HttpRequest) -> HttpResponse:
     """The first page of an empty installation; afterwards it leads home."""
@@ -142,7 +140,6 @@ def set_up(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@sensitive_post_parameters("password", "password_again")
 @require_http_methods(["GET", "POST"])
 def accept(request: HttpRequest, token: str) -> HttpResponse:
     """Where the link of an invitation leads: choose a name and password, and you are in. It works once."""

@@ -17,6 +17,7 @@ from tests import factories
 from tests.portal import chromium
 from tests.portal.browsers import browser
 from tests.portal.hands import check_accessible
+from tests.portal.places import places
 from tests.portal.test_in_chromium import portal  # noqa: F401 - a fixture
 
 pytestmark = [
@@ -43,17 +44,8 @@ def test_axe_finds_nothing_serious_on_any_page(portal: LiveServer, width: int, d
     customer = factories.customer(organization=admin.organization, addresses=["bea@acme.example"])
     shared = factories.message(mailbox=rejected, sender="bea@acme.example", subject="Shared offer")
     message = factories.message(mailbox=own, sender="bea@acme.example", html="<p>Hello</p>", subject="An offer")
-    pages = [
-        *(reverse(name) for name in ("home", "mail", "shared", "email-settings", "mail-account", "mailbox-add")),
-        *(reverse(name) for name in ("mail-accounts", "send-mail-as", "mailboxes", "users", "sharing-overview")),
-        *(reverse(name) for name in ("audit-log", "organization", "help")),
-        *(reverse(name, args=["contacts"]) for name in ("customer-list", "customer-add")),
-        reverse("customer", args=["contacts", customer.pk]),
-        *(reverse(name, args=[own.pk]) for name in ("mailbox", "mailbox-edit", "mailbox-sharing", "mailbox-remove")),
-        *(reverse(name, args=[own.pk]) for name in ("password-incoming", "password-outgoing")),
-        *(reverse("mailbox", args=[each.pk]) for each in (second, rejected)),
-        *(reverse("message", args=[each.pk]) for each in (message, shared)),
-    ]
+    pages = [*places(own, customer, message), *(reverse("mailbox", args=[each.pk]) for each in (second, rejected))]
+    pages.append(reverse("message", args=[shared.pk]))
     session = browser(admin).cookies[settings.SESSION_COOKIE_NAME].value
     with chromium.page(width=width, dark=dark) as page:
         page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": portal.url}])

@@ -1,0 +1,26 @@
+"""Where one can go."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+
+from accounts.models import Mailbox
+from customers.models import Customer
+from mail.models import Message
+
+
+def places(mailbox: Mailbox, customer: Customer, message: Message) -> list[str]:
+    """The addresses of the pages that an administrator with an account, a contact and a message of it can open."""
+    return [
+        *(reverse(name) for name in ("home", "mail", "shared", "help")),
+        *(reverse(name) for name in ("email-settings", "mail-account", "mailbox-add", "mail-accounts", "send-mail-as")),
+        *(reverse(name) for name in ("mailboxes", "users", "sharing-overview", "audit-log", "organization")),
+        *(reverse(name, args=["contacts"]) for name in ("customer-list", "customer-add")),
+        *(reverse(name, args=["contacts", customer.pk]) for name in ("customer", "customer-edit", "customer-delete")),
+        *(
+            reverse(name, args=[mailbox.pk])
+            for name in ("mailbox", "mailbox-edit", "mailbox-sharing", "mailbox-remove")
+        ),
+        *(reverse(name, args=[mailbox.pk]) for name in ("password-incoming", "password-outgoing")),
+        *(reverse(name, args=[message.pk]) for name in ("message", "message-source", "message-openings")),
+    ]
