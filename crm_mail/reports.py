@@ -18,8 +18,8 @@ class NamesOnly(SafeExceptionReporterFilter):
 
     def get_traceback_frame_variables(
         self,
-        request: HttpRequest | None,
-        tb_frame: FrameType,  # noqa: ARG002 - Django names the arguments
+        request: HttpRequest | None,  # noqa: ARG002 - Django's own signature
+        tb_frame: FrameType,
     ) -> list[tuple[str, Any]]:
         """The names of a frame's variables."""
         return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
