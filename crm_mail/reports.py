@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView
 from types import FrameType
 from typing import Any
 
@@ -20,6 +21,6 @@ class NamesOnly(SafeExceptionReporterFilter):
         self,
         request: HttpRequest | None,  # noqa: ARG002 - Django's own signature
         tb_frame: FrameType,
-    ) -> list[tuple[str, Any]]:
+    ) -> ItemsView[str, Any]:
         """The names of a frame's variables."""
-        return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
+        return dict.fromkeys(tb_frame.f_locals, self.cleansed_substitute).items()

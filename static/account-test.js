@@ -27,15 +27,14 @@ and every line is the fragment #tested as it is to be shown from then on.
   const showBesideFields = () => {
     for (const old of form.querySelectorAll(".field > .errorlist")) old.remove();
     for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
-    const wrong = [...document.querySelectorAll("#tested [data-field]")];
-    for (const line of wrong) {
-      const control = document.getElementById(line.dataset.field);
-      control.closest(".field").append(line.querySelector(".errorlist").cloneNode(true));
-      if (control.matches("input, select, textarea")) control.setAttribute("aria-invalid", "true");
-    }
-    if (!wrong.length) return;
-    const first = document.getElementById(wrong[0].dataset.field);
-    (first.matches("input, select, textarea") ? first : first.querySelector("input")).focus();
+    const wrong = [...document.querySelectorAll("#tested [data-field]")].map((line) => {
+      const field = document.getElementById(line.dataset.field).closest(".field");
+      field.append(line.querySelector(".errorlist").cloneNode(true));
+      const control = field.querySelector("input, select, textarea:not([hidden])");
+      control.setAttribute("aria-invalid", "true");
+      return control;
+    });
+    wrong[0].focus();
   };
 
   const test = async (isSaving) => {

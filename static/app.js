@@ -178,8 +178,8 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
     });
     input.addEventListener("blur", take);
     // What was typed and not yet turned into a chip is sent too, so that the server can judge it.
-    textarea.form?.addEventListener("submit", () => {
-      if (input.value.trim()) textarea.value += `\n${input.value.trim()}`;
+    textarea.form?.addEventListener("formdata", (event) => {
+      if (!textarea.disabled) event.formData.set(textarea.name, `${textarea.value}\n${input.value}`.trim());
     });
     draw();
   };

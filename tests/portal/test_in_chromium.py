@@ -113,7 +113,7 @@ def test_the_form_of_an_account_shows_what_applies(portal: LiveServer) -> None:
         page.fill("#id_incoming_host", "pop.gmail.com")
         assert page.is_visible("#id_used_by_other_clients")
         page.press("#id_name", "Enter")
-        page.get_by_text("Choose Public, Custom or Private. There is no default.").wait_for()
+        page.get_by_text("Choose Public, Custom or Private. There is no default.").first.wait_for()
         assert not page.is_visible("#id_outgoing_password")
         page.uncheck("#id_use_same_credentials")
         assert page.is_visible("#id_outgoing_password")
@@ -123,7 +123,7 @@ def test_the_form_of_an_account_shows_what_applies(portal: LiveServer) -> None:
             page.keyboard.press("Enter")
         assert page.get_by_text("At most 5.").is_visible()
         page.get_by_role("button", name="Add Account").click()
-        expect(page.get_by_text("You can exclude at most 5 domains; these are 6")).to_be_visible()
+        expect(page.locator(".field").get_by_text("You can exclude at most 5 domains; these are 6")).to_be_visible()
 
 
 def test_the_address_fills_in_the_servers_and_leaves_what_was_typed(portal: LiveServer) -> None:

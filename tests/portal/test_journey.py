@@ -40,6 +40,14 @@ def _synchronous_browser(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def live_server(django_db_setup: None) -> Iterator[LiveServer]:
+    """A server of each journey's own: it remembers that it was set up."""
+    server = LiveServer("localhost")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
 def server() -> Iterator[ScriptedPop3Server]:
     """A POP3 server with mail of a customer, a stranger and a colleague."""
     with ScriptedPop3Server() as server:
