@@ -176,6 +176,10 @@ def test_from_an_empty_installation_to_shared_mail(live_server: LiveServer, serv
         hands = Mouse(page)
         set_up(hands)
         connect_mailbox(hands, server, smtp)
+        hands.press("link", "Settings")
+        expect(page.get_by_role("heading", name="Email Settings")).to_be_visible()
+        check_accessible(page)
+        picture(page, "email-settings")
         read_first_mail(hands)
 
         page.goto(f"{live}/contacts/new/")
