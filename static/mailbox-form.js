@@ -6,7 +6,8 @@ The form of a POP3 account; the server decides in any case.
 - Once the address is there, the servers that are known for it are filled in where nothing stands yet (R7); the button
   asks for them at any time, and takes all of them.
 - The outgoing server follows the incoming one until it is edited; emptied, it follows again (R9).
-- What only Gmail has is shown only for Gmail's servers (R11).
+- What only Gmail has is shown only for Gmail's servers; where other programs read the mailbox too, nothing but leaving
+  the messages on the server can be chosen (R11).
 */
 "use strict";
 
@@ -25,9 +26,23 @@ The form of a POP3 account; the server decides in any case.
     field(name).disabled = !shown;
   };
 
+  /* What other programs read too is left on the server; a tagged user name says the same as the box. */
+  const leaveToOthers = (isGmail) => {
+    const box = field("used_by_other_clients");
+    if (isGmail && field("incoming_username").value.trim().startsWith("recent:")) box.checked = true;
+    const isShared = isGmail && box.checked;
+    for (const choice of field("delete_policy")) {
+      choice.disabled = isShared && choice.value !== "leave";
+      if (!isShared || choice.value !== "leave" || choice.checked) continue;
+      choice.checked = true;
+      choice.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+  };
   const showWhatApplies = () => {
+    const isGmail = GMAIL.includes(field("incoming_host").value.trim().replace(/\.$/, "").toLowerCase());
     show("allow_plain_text", ["incoming", "outgoing"].some((side) => field(`${side}_security`).value === "none"));
-    show("used_by_other_clients", GMAIL.includes(field("incoming_host").value.trim().replace(/\.$/, "").toLowerCase()));
+    show("used_by_other_clients", isGmail);
+    leaveToOthers(isGmail);
   };
 
   const securityBefore = {};

@@ -14,7 +14,7 @@ from mail.removal import delete_mail_of_removed
 from sharing.models import AuditEntry
 from sharing.policies import policy_of
 from tests import factories
-from tests.portal.browsers import browser, page
+from tests.portal.browsers import browser, page, queries_of
 from tests.servers import ScriptedPop3Server, SmtpSink
 from tests.servers import mailbox as pop3_mailbox
 
@@ -336,3 +336,15 @@ def test_an_administrator_is_not_told_how_many_messages_there_are(
     shown = "".join(lines(admin, reverse("mailbox-test", args=[mailbox.pk]), entered))
     assert "Messages will be deleted" in shown
     assert "2 messages" not in shown
+
+
+def test_the_lists_take_as_many_queries_for_many_accounts_as_for_one(admin: User) -> None:
+    """R6, R25."""
+    counts = []
+    for _ in range(2):
+        for _ in range(3):
+            factories.mailbox(owner=factories.user(organization=admin.organization))
+            factories.mailbox(owner=admin, is_active=False)
+        counts.append([queries_of(admin, name) for name in ("mailboxes", "mail-accounts", "send-mail-as")])
+    assert counts[0] == counts[1]
+    assert max(counts[0]) <= 16

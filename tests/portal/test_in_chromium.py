@@ -181,6 +181,25 @@ def test_the_outgoing_server_follows_the_incoming_one_until_it_is_edited(portal:
         assert outgoing.input_value() == "relay.our.example"
 
 
+def test_a_gmail_that_other_programs_read_can_only_be_left_on_the_server(portal: LiveServer) -> None:
+    """R11: by the box, or by a user name that is tagged already."""
+    user = factories.user(mail_account=True)
+    with window(user, portal) as page:
+        page.goto(portal.url + reverse("mailbox-add"))
+        page.check("[name=delete_policy][value=after_days]")
+        assert page.is_visible("#id_delete_after_days")
+        page.fill("#id_incoming_host", "pop.gmail.com")
+        assert page.is_enabled("[name=delete_policy][value=after_fetch]")
+        page.fill("#id_incoming_username", "recent:ann@gmail.com")
+        assert page.is_checked("#id_used_by_other_clients")
+        assert page.is_checked("[name=delete_policy][value=leave]")
+        assert page.is_disabled("[name=delete_policy][value=after_fetch]")
+        assert not page.is_visible("#id_delete_after_days")
+        page.fill("#id_incoming_username", "ann@gmail.com")
+        page.uncheck("#id_used_by_other_clients")
+        assert page.is_enabled("[name=delete_policy][value=after_fetch]")
+
+
 def test_the_progress_of_a_fetch_is_asked_for_again_and_again(portal: LiveServer) -> None:
     """R15."""
     mailbox = factories.mailbox()
