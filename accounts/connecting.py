@@ -9,11 +9,7 @@ from django.core.exceptions import ValidationError
 
 from accounts.addresses import normalize_address
 from accounts.models import Mailbox
-from accounts.providers import guess_outgoing
-
-#: The port that goes with each choice of security (R8).
-INCOMING_PORTS = {"ssl": 995, "starttls": 110, "none": 110}
-OUTGOING_PORTS = {"ssl": 465, "starttls": 587, "none": 587}
+from accounts.providers import INCOMING_PORTS, OUTGOING_PORTS, guess_outgoing
 
 _HOST = re.compile(r"[^\s/@:\[\]]+|\[?[0-9A-Fa-f:.]+\]?")
 _PLAIN_TEXT = "Without encryption everybody on the way can read the password. Confirm it with allow_plain_text: true."

@@ -12,7 +12,9 @@ from accounts.addresses import domain_covers, domain_of
 
 GMAIL_HOSTS = frozenset({"pop.gmail.com", "pop.googlemail.com"})
 RECENT_TAG = "recent:"
-INCOMING_PORT = 995
+#: The port that goes with each choice of security (R8).
+INCOMING_PORTS = {"ssl": 995, "starttls": 110, "none": 110}
+OUTGOING_PORTS = {"ssl": 465, "starttls": 587, "none": 587}
 
 _TABLE = Path(__file__).with_name("providers.toml")
 _POP_LABELS = ("pop", "pop3", "pops", "incoming", "in")
@@ -52,7 +54,7 @@ class Provider:
             return {}
         return {
             "incoming_host": self.incoming,
-            "incoming_port": INCOMING_PORT,
+            "incoming_port": INCOMING_PORTS["ssl"],
             "incoming_security": "ssl",
             "incoming_username": address,
             **self.outgoing_settings(),
