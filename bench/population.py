@@ -23,7 +23,7 @@ from accounts.addresses import domain_of
 from accounts.internal import own_addresses
 from accounts.models import Mailbox, MailDomain, Organization, User
 from customers.models import Customer, CustomerAddress
-from mail.matching import match
+from mail.matching import customers_met, link
 from mail.models import Correspondence, Folder, Message, MessageText, Participant, Thread
 from sharing.models import CaughtUp, ReadMark, SharedRecord
 from sharing.policies import set_policy
@@ -209,7 +209,11 @@ def check(population: Population, sample: int = 200) -> None:
         marks = {message.pk: message.has_customer for message in chosen}
         links.delete()
         chosen.update(has_customer=False)
-        match(population.organization, [(message, list(message.participants.all())) for message in chosen])
+        met = customers_met(population.organization, [list(message.participants.all()) for message in chosen])
+        link(zip(chosen, met, strict=True))
+        chosen.filter(pk__in=[message.pk for message, customers in zip(chosen, met, strict=True) if customers]).update(
+            has_customer=True
+        )
         assert before == set(links.values_list(*columns)), before ^ set(links.values_list(*columns))
         assert marks == dict(chosen.values_list("pk", "has_customer"))
         transaction.set_rollback(True)

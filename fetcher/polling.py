@@ -9,12 +9,11 @@ A crash between any two steps leaves at worst messages on the server whose UIDs 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -27,8 +26,10 @@ from accounts.mailboxes import poll_username
 from accounts.models import Mailbox
 from accounts.servers import Endpoint, ServerError
 from fetcher import deletion, scheduling
+from fetcher.ahead import ahead
 from fetcher.models import FetchRun, SeenUid
 from fetcher.pop3 import Limits, Pop3Error, Pop3Session
+from mail import rows
 from mail.filing import Arrival, file_messages
 from mail.parsing import ParsedMessage, parse
 
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 #: Set when the worker is asked to stop: polls commit what they have and go on in the next run.
 stopping = threading.Event()
 
-BATCH_MESSAGES = 200
+BATCH_MESSAGES = 500
 BATCH_BYTES = 8 << 20
 BATCH_SECONDS = 5.0
 _IN_QUERY = 500
@@ -45,6 +46,8 @@ _IN_QUERY = 500
 _GRACE_SECONDS = 60.0
 
 Progress = Callable[[FetchRun], None]
+#: A new message and the UID that it has on the server.
+Fetched = tuple[str, Arrival]
 
 
 def poll(run: FetchRun, progress: Progress = lambda _run: None) -> FetchRun:
@@ -110,9 +113,8 @@ class _Poll:
         self.deadline = time.monotonic() + settings.POLL_SECONDS
         self.listed: set[str] = set()
         self.doubled: set[str] = set()
-        self.batch: list[tuple[str, Arrival]] = []
-        self.batch_bytes = 0
-        self.batch_began = time.monotonic()
+        self.refused = 0
+        self.is_cut_short = False
 
     def go(self) -> bool:
         """Do the whole poll; False when it stopped early, to go on in the next run."""
@@ -170,93 +172,107 @@ class _Poll:
         return chosen
 
     def _fetch(self, session: Pop3Session, new: dict[str, int]) -> bool:
-        """Fetch and store; what arrived whole before a connection broke is stored before the error goes on."""
+        """Fetch and store, reading one batch while the one before it is committed; False when the time is up.
+
+        What arrived whole before a connection broke is stored before the error goes on.
+        """
         self.run.total = len(new)
         FetchRun.objects.filter(pk=self.run.pk).update(total=len(new))
+        for batch in ahead(self._batches(session, new)):
+            self._store(batch)
+        if self.refused:
+            self.run.error = (
+                f"The server did not hand out {self.refused} of its messages. They are tried again next time."
+            )
+        return not self.is_cut_short
+
+    def _batches(self, session: Pop3Session, new: dict[str, int]) -> Iterator[list[Fetched]]:
+        """The new messages, read, in batches that are large or old enough to be stored."""
         uids = {number: uid for uid, number in new.items()}
-        refused = 0
+        batch: list[Fetched] = []
+        size, began = 0, time.monotonic()
         try:
             for item in session.retrieve(list(new.values())):
                 if item.raw is None and not (item.error and item.error.kind == "too_big"):
-                    refused += 1
+                    self.refused += 1
                     continue
-                self._take(uids[item.number], item.raw or b"", item.size, item.is_complete)
-                if time.monotonic() > self.deadline or stopping.is_set():
-                    return False
-        finally:
-            self._store()
-        if refused:
-            self.run.error = f"The server did not hand out {refused} of its messages. They are tried again next time."
-        return True
+                raw = item.raw or b""
+                note = "" if item.is_complete else _too_large()
+                batch.append((uids[item.number], Arrival.read(raw, size=item.size, note=note)))
+                size += len(raw)
+                self.is_cut_short = time.monotonic() > self.deadline or stopping.is_set()
+                if self.is_cut_short:
+                    break
+                if len(batch) >= BATCH_MESSAGES or size >= BATCH_BYTES or time.monotonic() - began > BATCH_SECONDS:
+                    yield batch
+                    batch, size, began = [], 0, time.monotonic()
+        except Pop3Error:
+            if batch:
+                yield batch
+            raise
+        if batch:
+            yield batch
 
-    def _take(self, uid: str, raw: bytes, size: int, is_complete: bool) -> None:
-        """Add a message to the batch, and store the batch when it is large or old enough."""
-        note = ""
-        if not is_complete:
-            note = (
-                f"This message is larger than the limit of {filesizeformat(settings.MAX_MESSAGE_BYTES)}. "
-                "Only its headers were fetched; the message itself stays on the server."
-            )
-        self.batch.append((uid, Arrival(raw=raw, parsed=parse(raw), size=size, note=note)))
-        self.batch_bytes += len(raw)
-        if (
-            len(self.batch) >= BATCH_MESSAGES
-            or self.batch_bytes >= BATCH_BYTES
-            or time.monotonic() - self.batch_began > BATCH_SECONDS
-        ):
-            self._store()
-
-    def _store(self) -> None:
-        """Commit the batch: messages, UIDs and the run's progress, all or nothing, and only while the mailbox is held."""
-        batch, self.batch, self.batch_bytes, self.batch_began = self.batch, [], 0, time.monotonic()
-        if not batch:
-            return
+    def _store(self, batch: list[Fetched]) -> None:
+        """Commit a batch: messages, UIDs and the run's progress, all or nothing, and only while the mailbox is held."""
         with transaction.atomic():
             scheduling.renew(self.run)
             fresh = self._without_renamed(batch)
-            messages = file_messages(self.mailbox, [arrival for _, _, arrival in fresh])
-            SeenUid.objects.bulk_create(
-                SeenUid(
-                    mailbox=self.mailbox,
-                    uid=uid,
-                    outcome=SeenUid.Outcome.OVERSIZE if arrival.note else SeenUid.Outcome.STORED,
-                    digest=digest,
-                    message=message,
-                )
-                for (uid, digest, arrival), message in zip(fresh, messages, strict=True)
+            messages = file_messages(self.mailbox, [arrival for _, arrival in fresh])
+            now = timezone.now()
+            rows.insert(
+                SeenUid,
+                ("mailbox", "uid", "outcome", "digest", "message", "seen_at", "deleted_at"),
+                (
+                    (
+                        self.mailbox.pk,
+                        uid,
+                        SeenUid.Outcome.OVERSIZE if arrival.note else SeenUid.Outcome.STORED,
+                        "" if arrival.note else arrival.digest,
+                        message.pk,
+                        now,
+                        None,
+                    )
+                    for (uid, arrival), message in zip(fresh, messages, strict=True)
+                ),
             )
             self.run.new += len(fresh)
             FetchRun.objects.filter(pk=self.run.pk).update(new=self.run.new)
         self.progress(self.run)
 
-    def _without_renamed(self, batch: list[tuple[str, Arrival]]) -> list[tuple[str, str, Arrival]]:
-        """The batch with digests, less messages that are here under a UID that the server no longer lists.
+    def _without_renamed(self, batch: list[Fetched]) -> list[Fetched]:
+        """The batch less messages that are here under a UID that the server no longer lists.
 
         Such a server changed its UIDs: the row gets the new one, and the same bytes are not stored twice. Bytes that
         stand on the server twice at once, under two UIDs, are two messages (interface.md, *finer points*).
         """
-        digested = [
-            (uid, "" if arrival.note else hashlib.sha256(arrival.raw).hexdigest(), arrival) for uid, arrival in batch
-        ]
         renamed: dict[str, list[SeenUid]] = {}
-        for seen in self.mailbox.seen_uids.filter(digest__in={digest for _, digest, _ in digested if digest}):
+        digests = {arrival.digest for _, arrival in batch if not arrival.note}
+        for seen in self.mailbox.seen_uids.filter(digest__in=digests):
             if seen.uid not in self.listed:
                 renamed.setdefault(seen.digest, []).append(seen)
         fresh = []
-        for uid, digest, arrival in digested:
-            if renamed.get(digest):
-                seen = renamed[digest].pop()
+        for uid, arrival in batch:
+            if not arrival.note and renamed.get(arrival.digest):
+                seen = renamed[arrival.digest].pop()
                 seen.uid = uid
                 seen.deleted_at = None
                 seen.save(update_fields=["uid", "deleted_at"])
             else:
-                fresh.append((uid, digest, arrival))
+                fresh.append((uid, arrival))
         return fresh
 
     def _doomed(self, listing: dict[str, int]) -> dict[str, int]:
         """What is still on the server and may be deleted there now, by UID. A UID that stands for several is left alone."""
         uids = deletion.deletable(self.mailbox).values_list("uid", flat=True)
         return {uid: listing[uid] for uid in uids if uid in listing and uid not in self.doubled}
+
+
+def _too_large() -> str:
+    return (
+        f"This message is larger than the limit of {filesizeformat(settings.MAX_MESSAGE_BYTES)}. "
+        "Only its headers were fetched; the message itself stays on the server."
+    )
 
 
 def _came_after(since: datetime, parsed: ParsedMessage) -> bool:

@@ -9,22 +9,25 @@ from collections.abc import Iterable, Iterator
 
 import zstandard
 
+from mail import rows
 from mail.models import Message, RawChunk
 
 CHUNK_BYTES = 1 << 20
-_BATCH_CHUNKS = 64
 
 
-def store(raws: Iterable[tuple[Message, bytes]]) -> None:
-    """Keep the raw bytes of freshly saved messages; call it in the transaction that saved them."""
+def compressed(raw: bytes) -> Iterator[bytes]:
+    """The chunks in which the bytes of a message are kept."""
     compress = zstandard.ZstdCompressor(level=3).compress
-    RawChunk.objects.bulk_create(
-        (
-            RawChunk(message=message, number=number, data=compress(raw[start : start + CHUNK_BYTES]))
-            for message, raw in raws
-            for number, start in enumerate(range(0, len(raw), CHUNK_BYTES))
-        ),
-        batch_size=_BATCH_CHUNKS,
+    view = memoryview(raw)
+    return (compress(view[start : start + CHUNK_BYTES]) for start in range(0, len(raw), CHUNK_BYTES))
+
+
+def store(messages: Iterable[tuple[Message, Iterable[bytes]]]) -> None:
+    """Keep the compressed chunks of freshly saved messages; call it in the transaction that saved them."""
+    rows.insert(
+        RawChunk,
+        ("message", "number", "data"),
+        ((message.pk, number, data) for message, kept in messages for number, data in enumerate(kept)),
     )
 
 

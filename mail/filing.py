@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.internal import own_addresses
 from accounts.models import ADDRESS_LENGTH, Mailbox
-from mail import blobs, matching
+from mail import blobs, matching, rows
 from mail.models import Attachment, Folder, Message, MessageText, Participant
-from mail.parsing import ParsedMessage
+from mail.parsing import ParsedMessage, parse
 from mail.threads import assign_threads, id_key
 
 TEXT_LIMIT = 256 * 1024
@@ -23,15 +25,27 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message to file: its bytes as fetched and what was read in them.
+    """A message to file: what was read in it, and its bytes as they are stored. Made by `read`, away from the database.
 
-    `size` is in bytes, on the server; `note`, if any, says why `raw` holds the headers alone.
+    `digest` is that of the bytes, `size` theirs on the server; `note`, if any, says why they are the headers alone.
     """
 
-    raw: bytes
     parsed: ParsedMessage
+    chunks: tuple[bytes, ...]
+    digest: str
     size: int
     note: str = ""
+
+    @classmethod
+    def read(cls, raw: bytes, *, size: int | None = None, note: str = "") -> Self:
+        """Everything about a message that its bytes tell; by its size if `size` is not given."""
+        return cls(
+            parsed=parse(raw),
+            chunks=tuple(blobs.compressed(raw)),
+            digest=hashlib.sha256(raw).hexdigest(),
+            size=len(raw) if size is None else size,
+            note=note,
+        )
 
 
 def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message]:
@@ -44,11 +58,12 @@ def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message
         return []
     owner = mailbox.owner
     own = own_addresses(owner)
+    parsed = [arrival.parsed for arrival in arrivals]
     with transaction.atomic():
         folders = {folder.kind: folder for folder in owner.mail_account.folders.exclude(kind=Folder.Kind.CUSTOM)}
-        threads = assign_threads(owner, [arrival.parsed for arrival in arrivals])
+        met = matching.customers_met(owner.organization, [each.participants for each in parsed])
         messages = []
-        for arrival, thread in zip(arrivals, threads, strict=True):
+        for arrival, thread, customers in zip(arrivals, assign_threads(owner, parsed), met, strict=True):
             sender = next((p for p in arrival.parsed.participants if p.role == Participant.Role.FROM), None)
             sent = sender is not None and sender.address in own
             messages.append(
@@ -70,60 +85,58 @@ def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message
                     has_attachments=any(not part.is_inline for part in arrival.parsed.attachments),
                     is_complete=not arrival.note,
                     has_all_participants=arrival.parsed.has_all_participants,
+                    has_customer=bool(customers),
                     note=storable("\n".join([*filter(None, [arrival.note]), *arrival.parsed.notes])),
                     is_read=sent,
                 )
             )
         Message.objects.bulk_create(messages, batch_size=_BATCH)
-        participants = [
-            (message, _participants(message, arrival.parsed))
-            for message, arrival in zip(messages, arrivals, strict=True)
-        ]
-        Participant.objects.bulk_create((p for _, rows in participants for p in rows), batch_size=_BATCH)
-        MessageText.objects.bulk_create(
-            (
-                MessageText(message=message, text=storable(arrival.parsed.text, TEXT_LIMIT))
-                for message, arrival in zip(messages, arrivals, strict=True)
-            ),
-            batch_size=_BATCH,
-        )
-        Attachment.objects.bulk_create(
-            (
-                Attachment(
-                    message=message,
-                    part=part.number,
-                    name=storable(part.name, 200),
-                    content_type=storable(part.content_type, 127),
-                    content_id=storable(part.content_id, 255),
-                    size=part.size,
-                    is_inline=part.is_inline,
-                )
-                for message, arrival in zip(messages, arrivals, strict=True)
-                for part in arrival.parsed.attachments
-            ),
-            batch_size=_BATCH,
-        )
-        blobs.store((message, arrival.raw) for message, arrival in zip(messages, arrivals, strict=True))
-        matching.match(owner.organization, participants)
+        _store_parts(list(zip(messages, parsed, strict=True)))
+        matching.link(zip(messages, met, strict=True))
+        blobs.store((message, arrival.chunks) for message, arrival in zip(messages, arrivals, strict=True))
     return messages
+
+
+def _store_parts(messages: Sequence[tuple[Message, ParsedMessage]]) -> None:
+    """The rows below the messages: who takes part, the text, the attachments."""
+    rows.insert(
+        Participant,
+        ("message", "role", "name", "address", "domain"),
+        (
+            (message.pk, person.role, storable(person.name, ADDRESS_LENGTH), person.address, person.domain)
+            for message, parsed in messages
+            for person in parsed.participants
+        ),
+    )
+    rows.insert(
+        MessageText,
+        ("message", "text"),
+        ((message.pk, storable(parsed.text, TEXT_LIMIT)) for message, parsed in messages),
+    )
+    rows.insert(
+        Attachment,
+        ("message", "part", "name", "content_type", "content_id", "size", "is_inline"),
+        (
+            (
+                message.pk,
+                part.number,
+                storable(part.name, 200),
+                storable(part.content_type, 127),
+                storable(part.content_id, 255),
+                part.size,
+                part.is_inline,
+            )
+            for message, parsed in messages
+            for part in parsed.attachments
+        ),
+    )
 
 
 def storable(text: str, limit: int | None = None) -> str:
     """`text` as every database takes it: no NUL, no lone surrogate, at most `limit` characters."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()[:limit]
-
-
-def _participants(message: Message, parsed: ParsedMessage) -> list[Participant]:
-    return [
-        Participant(
-            message=message,
-            role=participant.role,
-            name=storable(participant.name, ADDRESS_LENGTH),
-            address=participant.address,
-            domain=participant.domain,
-        )
-        for participant in parsed.participants
-    ]
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace("\0", "")[:limit]
 
 
 def _date(parsed: ParsedMessage) -> datetime:

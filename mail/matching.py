@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.models import CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 
@@ -13,6 +13,7 @@ from accounts.addresses import domain_of
 from accounts.internal import is_internal, own_addresses
 from accounts.models import Organization, User
 from customers.models import Customer, CustomerAddress
+from mail import rows
 from mail.models import Correspondence, Message, MessageQuerySet, Participant
 
 #: The headers in which a customer's address can make a correspondent; Bcc, Sender and Reply-To never do.
@@ -21,42 +22,49 @@ MATCHED_ROLES = (Participant.Role.FROM, Participant.Role.TO, Participant.Role.CC
 _BATCH = 500
 
 
-def match(organization: Organization, messages: Sequence[tuple[Message, Iterable[Participant]]]) -> None:
-    """Link freshly saved messages to the customers whose addresses stand in From (the first one), To or Cc."""
-    meetings = [
-        (message, participant.role, participant.address, participant.domain)
-        for message, participants in messages
-        for participant in participants
-        if participant.role in MATCHED_ROLES
-        and (participant.role != Participant.Role.FROM or participant.address == message.from_address)
-    ]
+class Person(Protocol):
+    """An address in a header."""
+
+    role: str
+    address: str
+    domain: str
+
+
+def customers_met(organization: Organization, headers: Sequence[Iterable[Person]]) -> list[list[tuple[int, Person]]]:
+    """For the header of each message the customers, by id, whose addresses stand in From (the first one), To or Cc."""
+    met = [list(_who_can_be_met(people)) for people in headers]
     customers: dict[str, list[int]] = defaultdict(list)
-    addresses = sorted({address for _, _, address, _ in meetings})
+    addresses = sorted({person.address for people in met for person in people})
     for start in range(0, len(addresses), _BATCH):
         for address, customer in CustomerAddress.objects.filter(
             organization=organization, address__in=addresses[start : start + _BATCH]
         ).values_list("address", "customer_id"):
             customers[address].append(customer)
-    Correspondence.objects.bulk_create(
+    return [[(pk, person) for person in people for pk in customers.get(person.address, ())] for people in met]
+
+
+def _who_can_be_met(people: Iterable[Person]) -> Iterator[Person]:
+    sender = None
+    for person in people:
+        if person.role == Participant.Role.FROM:
+            sender = sender or person.address
+            if person.address != sender:
+                continue
+        if person.role in MATCHED_ROLES:
+            yield person
+
+
+def link(met: Iterable[tuple[Message, Iterable[tuple[int, Person]]]]) -> None:
+    """Note the customers that freshly saved messages, marked `has_customer`, met."""
+    rows.insert(
+        Correspondence,
+        ("message", "customer", "role", "address", "domain", "date", "owner"),
         (
-            Correspondence(
-                message=message,
-                customer_id=customer,
-                role=role,
-                address=address,
-                domain=domain,
-                date=message.date,
-                owner_id=message.owner_id,
-            )
-            for message, role, address, domain in meetings
-            for customer in customers[address]
+            (message.pk, customer, person.role, person.address, person.domain, message.date, message.owner_id)
+            for message, customers in met
+            for customer, person in customers
         ),
-        batch_size=_BATCH,
     )
-    met = {message.pk: message for message, _, address, _ in meetings if customers[address]}
-    Message.objects.filter(pk__in=met).update(has_customer=True)
-    for message in met.values():
-        message.has_customer = True
 
 
 def relink(customer: Customer) -> None:

@@ -23,12 +23,12 @@ MAX_BOUNDARY_LINE = 200
 #: How many bytes of boundaries are looked for, as a multiple of the message: deep nesting makes each level look again.
 MAX_SEARCH = 20
 
-_WANTED = frozenset(
-    b"from sender reply-to to cc bcc subject date message-id in-reply-to references received content-type "
-    b"content-transfer-encoding content-disposition content-id".split()
+_WANTED = (
+    b"from|sender|reply-to|to|cc|bcc|subject|date|message-id|in-reply-to|references|received|"
+    b"content-(?:type|transfer-encoding|disposition|id)"
 )
 _BLOCK_END = re.compile(rb"^\r*\n", re.MULTILINE)
-_FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.MULTILINE)
+_FIELD = re.compile(rb"^(%b)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)" % _WANTED, re.MULTILINE | re.IGNORECASE)
 _FIRST_LINE = re.compile(rb"(?:>?From [^\n]*\n)?[!-9;-~]+[ \t]*:")
 _NOT_A_FIELD = re.compile(rb"^(?![!-9;-~]+[ \t]*:|[ \t]|>?From )", re.MULTILINE)
 _TYPE = re.compile(r"\s*([a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62})(?=[\s;(,]|$)")
@@ -81,8 +81,8 @@ class Part:
         return bytes(self.body)
 
 
-def leaves(raw: bytes) -> Iterator[Part]:
-    """The parts of a message that hold others no more; an attached message is one.
+def leaves(raw: bytes, headers: Fields | None = None) -> Iterator[Part]:
+    """The parts of a message that hold others no more; an attached message is one. `headers`, if read already, are its own.
 
     Raises:
         TooMuch: there are more, but they are not for reading; raised after the parts before the limit.
@@ -97,7 +97,7 @@ def leaves(raw: bytes) -> Iterator[Part]:
         if number >= MAX_PARTS:
             raise TooMuch(f"This message has more than {MAX_PARTS:,} parts; the rest is in its original only.")
         header, body = split_header(raw, start, end)
-        fields = read_fields(raw[start:header])
+        fields = headers if headers is not None and number == 0 else read_fields(raw[start:header])
         content_type, parameters = _content_type(fields.first("content-type"), default)
         if content_type.startswith("multipart/"):
             boundary = parameters.get("boundary", "").rstrip()
@@ -140,17 +140,14 @@ def split_block(raw: bytes) -> tuple[int, int]:
 def read_fields(block: bytes) -> Fields:
     """The fields of a header block; lines that are none are passed over."""
     fields = Fields()
-    count = 0
-    for match in _FIELD.finditer(block):
-        name = match[1].lower()
-        if name in _WANTED:
-            fields.is_cut |= len(match[2]) > MAX_FIELD_BYTES
-            value = match[2][:MAX_FIELD_BYTES].replace(b"\r", b"").replace(b"\n", b"")
-            fields.values.setdefault(name.decode("ascii"), []).append(value.decode("utf-8", "surrogateescape").strip())
-            count += 1
-            if count >= MAX_FIELDS:
-                fields.is_cut = True
-                break
+    for count, match in enumerate(_FIELD.finditer(block), 1):
+        fields.is_cut |= len(match[2]) > MAX_FIELD_BYTES
+        value = match[2][:MAX_FIELD_BYTES].replace(b"\r", b"").replace(b"\n", b"")
+        name = match[1].lower().decode("ascii")
+        fields.values.setdefault(name, []).append(value.decode("utf-8", "surrogateescape").strip())
+        if count >= MAX_FIELDS:
+            fields.is_cut = True
+            break
     return fields
 
 

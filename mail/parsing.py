@@ -13,6 +13,7 @@ import html as html_module
 import logging
 import quopri
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -36,6 +37,10 @@ MAX_HTML_CHARS = 2 << 20
 MAX_SNIPPET_CHARS = 200
 MAX_NAME_CHARS = 200
 MAX_GUESSED_BYTES = 16 * 1024
+MAX_REMEMBERED_CHARS = 200
+
+#: What is read as text, and how many characters of it.
+_ROOM = {"text/plain": MAX_TEXT_CHARS, "text/html": MAX_HTML_CHARS}
 
 _ROLES = {
     "from": "from",
@@ -107,7 +112,6 @@ class ParsedMessage:
     received_date: datetime | None = None
     participants: tuple[ParsedParticipant, ...] = ()
     text: str = ""
-    html: str = ""
     attachments: tuple[AttachmentPart, ...] = ()
     snippet: str = ""
     notes: tuple[str, ...] = ()
@@ -135,8 +139,11 @@ def _parse(raw: bytes) -> ParsedMessage:
     participants, more = _participants(headers)
     if more:
         notes.append("This message names more addresses than can be listed; the rest is in its original only.")
-    body = _Body(raw, notes)
-    text = body.text
+    body = _Body(raw, headers)
+    if body.excess:
+        notes.append(body.excess)
+    text = body.text()
+    flat = _one_line(text)
     parsed = {
         "message_id": (_ids(headers, "message-id") or [""])[0],
         "in_reply_to": (_ids(headers, "in-reply-to") or [""])[0],
@@ -147,18 +154,26 @@ def _parse(raw: bytes) -> ParsedMessage:
     }
     sender = next((p.address for p in participants if p.role == "from"), "")
     parts = [(part.name, part.content_type, part.size) for part in body.attachments]
-    identity = (parsed["message_id"], sender, headers.first("date"), parsed["subject"], _one_line(text), *parts)
+    identity = (parsed["message_id"], sender, headers.first("date"), parsed["subject"], flat, *parts)
     return ParsedMessage(
         **parsed,  # type: ignore[arg-type]
         participants=participants,
         text=text,
-        html=body.html,
         attachments=tuple(body.attachments),
-        snippet=_snippet(text),
+        snippet=_snippet(text, flat),
         notes=tuple(dict.fromkeys(notes)),
         has_all_participants=not more,
         fingerprint=hashlib.sha256("\0".join(map(str, identity)).encode("utf-8", "replace")).hexdigest(),
     )
+
+
+def read_html(raw: bytes) -> str:
+    """The HTML of a message as its sender wrote it, unsafe; nothing where there is none. Never raises."""
+    try:
+        return _Body(raw).html()
+    except Exception:
+        logger.exception("The HTML of a message of %d bytes could not be read", len(raw))
+        return ""
 
 
 def cut_part(raw: bytes, number: int) -> tuple[bytes, str]:
@@ -254,40 +269,61 @@ def decode_text(data: bytes, charset: str | None) -> str:
 
 
 class _Body:
-    """The readable text, the HTML and the attachments of a message.
+    """The readable text, the HTML and the attachments of a message. Text and HTML are decoded when they are asked for.
 
     Alternatives are one piece of the body; pieces beside each other follow each other, in the text and in the HTML, so
     that the HTML which a mailing list hangs behind a text does not take its place.
     """
 
-    def __init__(self, raw: bytes, notes: list[str]) -> None:
+    def __init__(self, raw: bytes, headers: mime.Fields | None = None) -> None:
         self.attachments: list[AttachmentPart] = []
-        self._pieces: dict[int, dict[str, list[str]]] = {}
-        self._room = {"text/plain": MAX_TEXT_CHARS, "text/html": MAX_HTML_CHARS}
+        self.excess = ""
+        self._pieces: dict[int, dict[str, list[mime.Part]]] = {}
         try:
-            for part in mime.leaves(raw):
+            for part in mime.leaves(raw, headers):
                 self._add(part)
         except mime.TooMuch as excess:
-            notes.append(str(excess))
-        pieces = [(piece.get("text/plain", []), "".join(piece.get("text/html", []))) for piece in self._pieces.values()]
-        self.text = "\n".join("\n".join(texts) if texts else html_to_text(html) for texts, html in pieces)[
-            :MAX_TEXT_CHARS
-        ]
-        self.html = ""
-        if any(html for _, html in pieces):
-            self.html = "".join(html or _as_html("\n".join(texts)) for texts, html in pieces)[:MAX_HTML_CHARS]
+            self.excess = str(excess)
+
+    def text(self) -> str:
+        """Each piece as plain text, made of its HTML where it has nothing else."""
+        plain = self._decoded("text/plain", self._pieces)
+        html = self._decoded("text/html", self._pieces.keys() - plain.keys())
+        pieces = (plain[piece] if piece in plain else html_to_text(html.get(piece, "")) for piece in self._pieces)
+        return "\n".join(pieces)[:MAX_TEXT_CHARS]
+
+    def html(self) -> str:
+        """Each piece as HTML, made of its text where it has nothing else; nothing if no piece has any."""
+        html = self._decoded("text/html", self._pieces)
+        if not any(html.values()):
+            return ""
+        plain = self._decoded("text/plain", self._pieces.keys() - html.keys())
+        pieces = (html[piece] if piece in html else _as_html(plain.get(piece, "")) for piece in self._pieces)
+        return "".join(pieces)[:MAX_HTML_CHARS]
+
+    def _decoded(self, kind: str, pieces: Collection[int]) -> dict[int, str]:
+        """The text of the pieces that have parts of this kind, up to the limit for all of them."""
+        room = _ROOM[kind]
+        found: dict[int, str] = {}
+        for piece in self._pieces:
+            parts = self._pieces[piece].get(kind, ()) if piece in pieces else ()
+            texts = []
+            for part in parts:
+                if room > 0:
+                    text = _clean(decode_text(part.decoded(), part.parameters.get("charset"))).replace("\r\n", "\n")
+                    texts.append(text[:room])
+                    room -= len(text) + 1
+            if texts:
+                found[piece] = ("" if kind == "text/html" else "\n").join(texts)
+        return found
 
     def _add(self, part: mime.Part) -> None:
         kind = part.content_type
         disposition = part.fields.first("content-disposition")
         attached = disposition.partition(";")[0].strip().lower() == "attachment"
         name = _file_name(part, disposition)
-        if kind in {"text/plain", "text/html"} and not attached and not name:
-            if self._room[kind] > 0:
-                text = _clean(decode_text(part.decoded(), part.parameters.get("charset")))
-                text = text.replace("\r\n", "\n")[: self._room[kind]]
-                self._room[kind] -= len(text) + 1
-                self._pieces.setdefault(part.choice, {}).setdefault(kind, []).append(text)
+        if kind in _ROOM and not attached and not name:
+            self._pieces.setdefault(part.choice, {}).setdefault(kind, []).append(part)
             return
         content_id = _clean(part.fields.first("content-id")).strip().strip("<>")[:255]
         self.attachments.append(
@@ -334,7 +370,7 @@ def _participants(headers: mime.Fields) -> tuple[tuple[ParsedParticipant, ...], 
             room -= len(value)
             if room < 0:
                 return tuple(found.values()), True
-            for name, address in parse_address_list(_clean(value), decode_words):
+            for name, address in _addresses(value):
                 key = (role, address)
                 if not address:
                     unknown = True
@@ -343,6 +379,18 @@ def _participants(headers: mime.Fields) -> tuple[tuple[ParsedParticipant, ...], 
                     return tuple(found.values()), True
                 found.setdefault(key, ParsedParticipant(role, name[:320], address, domain_of(address)))
     return tuple(found.values()), unknown
+
+
+def _addresses(value: str) -> Iterable[tuple[str, str]]:
+    """The names and addresses of a header. The same few people write to each other: short lists are remembered."""
+    return _known_addresses(value) if len(value) <= MAX_REMEMBERED_CHARS else _read_addresses(value)
+
+
+def _read_addresses(value: str) -> tuple[tuple[str, str], ...]:
+    return tuple(parse_address_list(_clean(value), decode_words))
+
+
+_known_addresses = lru_cache(maxsize=4_096)(_read_addresses)
 
 
 def _shortened(references: list[str]) -> tuple[str, ...]:
@@ -361,9 +409,11 @@ def _date(value: str) -> datetime | None:
     return date if 1970 <= date.year <= 2100 else None
 
 
-def _snippet(text: str) -> str:
+def _snippet(text: str, flat: str) -> str:
+    """How a text begins, less what it quotes; `flat` is the text on one line."""
     head = text[:20_000]
-    return (_one_line(_QUOTED_LINE.sub("", head)) or _one_line(head))[:MAX_SNIPPET_CHARS]
+    own = _one_line(_QUOTED_LINE.sub("", head)) if ">" in head else ""
+    return (own or flat)[:MAX_SNIPPET_CHARS]
 
 
 def _one_line(text: str) -> str:

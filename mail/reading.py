@@ -8,7 +8,7 @@ from __future__ import annotations
 from accounts.models import User
 from mail import blobs
 from mail.models import Attachment, Message
-from mail.parsing import cut_part, parse, without_hidden_headers
+from mail.parsing import cut_part, read_html, without_hidden_headers
 from mail.rendering import Rendered, sanitize
 
 #: Attachments are downloads; only types that no browser runs keep theirs.
@@ -27,7 +27,7 @@ def raw_for(viewer: User, message: Message) -> bytes:
 def rendered(message: Message, *, images: bool) -> Rendered:
     """The HTML of a message made safe, with its inline images; None where it has none. Remote images only if asked for."""
     raw = blobs.read(message)
-    html = parse(raw).html
+    html = read_html(raw)
     if not html:
         return Rendered(None)
     inline = {

@@ -16,7 +16,6 @@ from fetcher.models import SeenUid
 from mail.accounts import has_mail_account, open_mail_account
 from mail.filing import Arrival, file_messages
 from mail.models import Message
-from mail.parsing import parse
 from sharing.policies import connect_mailbox, set_policy
 
 PASSWORD = "correct horse battery"
@@ -157,7 +156,7 @@ def raw_message(
 
 def file_raw(mailbox: Mailbox, raw: bytes) -> Message:
     """Put the bytes of one message into a mailbox, as a fetch does."""
-    message = file_messages(mailbox, [Arrival(raw=raw, parsed=parse(raw), size=len(raw))])[0]
+    message = file_messages(mailbox, [Arrival.read(raw)])[0]
     SeenUid.objects.create(
         mailbox=mailbox,
         uid=f"uid-{next(_numbers)}",

@@ -22,7 +22,6 @@ from customers.models import Customer
 from mail.accounts import open_mail_account
 from mail.filing import Arrival, file_messages
 from mail.models import Attachment, Folder, Message, Thread
-from mail.parsing import parse
 from sharing.models import ExcludedDomain, SharedRecord, SharingPolicy, SharingRule
 from tests import factories
 from tests.portal.browsers import browser
@@ -469,7 +468,7 @@ def _file(world: World, built: Built) -> None:
     for box, mailbox in enumerate(built.pool.mailboxes):
         numbers = [number for number, mail in enumerate(world.mails) if mail.box == box]
         raws = [bytes_of(world, number) for number in numbers]
-        arrivals = [Arrival(raw=raw, parsed=parse(raw), size=len(raw)) for raw in raws]
+        arrivals = [Arrival.read(raw) for raw in raws]
         built.messages |= zip(numbers, file_messages(mailbox, arrivals), strict=True)
     messages = built.messages
     for number, mail in enumerate(world.mails):
