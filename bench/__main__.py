@@ -35,6 +35,7 @@ from django.test.utils import setup_databases, teardown_databases
 from accounts.models import Mailbox, Organization
 from accounts.servers import Endpoint
 from bench.corpus import generate
+from crm_mail.memory import settle
 from fetcher.pop3 import Pop3Session
 from mail.models import Message
 from tests import factories
@@ -119,6 +120,7 @@ def main() -> None:
     databases = setup_databases(verbosity=0, interactive=False)
     try:
         call_command("createcachetable")
+        settle()  # as a worker does
         with Dovecot() as server:
             server.add_messages(USER, generate(options.count, 1, 400, options.attachments))
             limit(server)  # Dovecot writes its indexes at the first visit; nobody is to pay for that

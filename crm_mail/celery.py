@@ -3,9 +3,17 @@
 import os
 
 from celery import Celery
+from celery.signals import worker_ready
+
+from crm_mail.memory import settle
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
 
 app = Celery("crm_mail")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def _settle(**_: object) -> None:
+    settle()

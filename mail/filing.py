@@ -20,7 +20,6 @@ from mail.threads import assign_threads, id_key
 
 TEXT_LIMIT = 256 * 1024
 _FUTURE = timedelta(days=1)
-_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message
                     is_read=sent,
                 )
             )
-        Message.objects.bulk_create(messages, batch_size=_BATCH)
+        rows.create(messages)
         _store_parts(list(zip(messages, parsed, strict=True)))
         matching.link(zip(messages, met, strict=True))
         blobs.store((message, arrival.chunks) for message, arrival in zip(messages, arrivals, strict=True))

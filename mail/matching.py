@@ -25,12 +25,20 @@ _BATCH = 500
 class Person(Protocol):
     """An address in a header."""
 
-    role: str
-    address: str
-    domain: str
+    @property
+    def role(self) -> str:
+        """The header."""
+
+    @property
+    def address(self) -> str:
+        """Normalised."""
+
+    @property
+    def domain(self) -> str:
+        """Of the address."""
 
 
-def customers_met(organization: Organization, headers: Sequence[Iterable[Person]]) -> list[list[tuple[int, Person]]]:
+def customers_met(organization: Organization, headers: Iterable[Iterable[Person]]) -> list[list[tuple[int, Person]]]:
     """For the header of each message the customers, by id, whose addresses stand in From (the first one), To or Cc."""
     met = [list(_who_can_be_met(people)) for people in headers]
     customers: dict[str, list[int]] = defaultdict(list)

@@ -55,7 +55,7 @@ _WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=
 _SURROGATE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
 _SPACE = re.compile(r"\s+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-_QUOTED_LINE = re.compile(r"^\s*>.*$", re.MULTILINE)
+_QUOTED_LINE = re.compile(r"^[^\S\n]*>.*$", re.MULTILINE)
 #: A bare CR ends a line for some mail programs: what hides behind one must not show there.
 _HIDDEN_FIELD = re.compile(
     rb"(?:\A|(?<=[\r\n]))(?:bcc|resent-bcc|delivered-to|x-original-to|envelope-to)[ \t]*+:[^\r\n]*+"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import operator
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Field, Model
 
 _BATCH = 500
 _PORTION_CHARS = 4 << 20
@@ -17,19 +19,39 @@ def insert(model: type[Model], fields: Sequence[str], rows: Iterable[Sequence[ob
 
     Values are text, numbers, booleans, bytes, datetimes with a time zone, or None. Text holds no NUL.
     """
-    attnames = [model._meta.get_field(name).attname for name in fields]  # type: ignore[union-attr]
+    columns = [cast("Field[Any, Any]", model._meta.get_field(name)) for name in fields]
     if connection.vendor == "postgresql":
-        _copy(model, fields, rows)
+        _copy(model, columns, rows)
     else:
-        objects = (model(**dict(zip(attnames, row, strict=True))) for row in rows)
+        names = [column.attname for column in columns]
+        objects = (model(**dict(zip(names, row, strict=True))) for row in rows)
         model._default_manager.bulk_create(objects, batch_size=_BATCH)
 
 
-def _copy(model: type[Model], fields: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def create(objects: Sequence[Model]) -> None:
+    """Insert new objects of one model, whose key the database generates; they have it afterwards."""
+    if not objects:
+        return
+    model = type(objects[0])
+    if connection.vendor != "postgresql":
+        model._default_manager.bulk_create(objects, batch_size=_BATCH)
+        return
+    with connection.cursor() as cursor:
+        sequence = [connection.ops.quote_name(model._meta.db_table), model._meta.pk.column, len(objects)]
+        cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)", sequence)
+        for made, (key,) in zip(objects, cursor.fetchall(), strict=True):
+            made.pk = key
+            made._state.adding = False
+            made._state.db = connection.alias
+    columns = model._meta.concrete_fields
+    _copy(model, columns, map(operator.attrgetter(*(column.attname for column in columns)), objects))
+
+
+def _copy(model: type[Model], columns: Sequence[Field[Any, Any]], rows: Iterable[Sequence[object]]) -> None:
     """PostgreSQL's COPY in its text format (manual, *COPY*, *Text Format*), in portions of bounded size."""
     quote = connection.ops.quote_name
-    columns = ", ".join(quote(model._meta.get_field(name).column) for name in fields)  # type: ignore[union-attr]
-    statement = f"COPY {quote(model._meta.db_table)} ({columns}) FROM STDIN"
+    names = ", ".join(quote(str(column.column)) for column in columns)
+    statement = f"COPY {quote(model._meta.db_table)} ({names}) FROM STDIN"
     with connection.cursor() as cursor, connection.wrap_database_errors:
         for lines in _portions("\t".join(map(_text, row)) + "\n" for row in rows):
             cursor.cursor.copy_expert(statement, io.StringIO(lines))

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 
 from accounts.models import User
+from mail import rows
 from mail.models import MESSAGE_ID_LENGTH, Message, Thread
 from mail.parsing import ParsedMessage
 
@@ -48,7 +49,7 @@ def assign_threads(owner: User, parsed: Sequence[ParsedMessage]) -> list[Thread]
         for name in (thread.root, message_id):
             if name:
                 known.setdefault(name, thread)
-    Thread.objects.bulk_create({id(thread): thread for thread in threads if thread.pk is None}.values())
+    rows.create(list({id(thread): thread for thread in threads if thread.pk is None}.values()))
     return threads
 
 
