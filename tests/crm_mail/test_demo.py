@@ -30,7 +30,7 @@ from customers.models import Customer
 from fetcher import polling, scheduling
 from fetcher.models import FetchRun
 from mail.models import Message
-from mail.parsing import ParsedMessage, cut_part, parse
+from mail.parsing import ParsedMessage, cut_part, parse, read_html
 from sharing.visibility import listed_once, visible_to
 from tests import factories
 from tests.processes import PATIENCE, ROOT
