@@ -62,6 +62,8 @@ SENDS_PER_USER_PER_DAY = env.int("CRM_MAIL_SENDS_PER_USER_PER_DAY", 300)
 MAIL_SERVER_TIMEOUT = env.float("CRM_MAIL_MAIL_SERVER_TIMEOUT", 20.0)
 #: Seconds that one poll may last before it yields and goes on later.
 POLL_SECONDS = env.float("CRM_MAIL_POLL_SECONDS", 300.0)
+#: Seconds after which a poll lists everything on the server, not only what came after the last it saw.
+FULL_LISTING_SECONDS = env.float("CRM_MAIL_FULL_LISTING_SECONDS", 6 * 3600.0)
 #: Seconds after which the lease of a worker that died ends.
 LEASE_SECONDS = env.float("CRM_MAIL_LEASE_SECONDS", 120.0)
 #: Seconds between two looks at which mailboxes are due.

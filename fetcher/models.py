@@ -76,3 +76,21 @@ class SeenUid(models.Model):
 
     def __str__(self) -> str:
         return self.uid
+
+
+class LastListing(models.Model):
+    """What a server showed at the end of a poll that knew every message there: enough to see that nothing is new (R15).
+
+    Messages keep their order on a server, and UIDs their messages (RFC 1939 sections 3 and 7). As long as the last
+    message is where it was, only what comes after it is new. Servers that do otherwise are found out by listing all of
+    it every `CRM_MAIL_FULL_LISTING_SECONDS`.
+    """
+
+    mailbox = models.OneToOneField(Mailbox, models.CASCADE, primary_key=True, related_name="last_listing")
+    messages = models.PositiveIntegerField()
+    octets = models.PositiveBigIntegerField(help_text="bytes of all messages, as the server counts")
+    last_uid = models.CharField(max_length=255)
+    listed_at = models.DateTimeField(help_text="when all of it was listed")
+
+    def __str__(self) -> str:
+        return f"{self.messages} messages of {self.mailbox_id}"

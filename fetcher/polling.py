@@ -12,8 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -27,6 +26,7 @@ from accounts.models import Mailbox
 from accounts.servers import Endpoint, ServerError
 from fetcher import deletion, scheduling
 from fetcher.ahead import ahead
+from fetcher.listing import look, remember
 from fetcher.models import FetchRun, SeenUid
 from fetcher.pop3 import Limits, Pop3Error, Pop3Session
 from mail import rows
@@ -111,8 +111,6 @@ class _Poll:
         self.mailbox = run.mailbox
         self.progress = progress
         self.deadline = time.monotonic() + settings.POLL_SECONDS
-        self.listed: set[str] = set()
-        self.doubled: set[str] = set()
         self.refused = 0
         self.is_cut_short = False
 
@@ -125,17 +123,15 @@ class _Poll:
             endpoint, timeout=settings.MAIL_SERVER_TIMEOUT, deadline=self.deadline + _GRACE_SECONDS, limits=limits
         ) as session:
             session.login(poll_username(mailbox), mailbox.incoming_password.reveal())
-            uidl = session.uidl()
-            listing = _by_unique_uid(uidl)
-            self.listed = set(listing)
-            uids, counts = dict(uidl), Counter(uid for _, uid in uidl)
-            self.doubled = {name for name, number in listing.items() if counts[uids[number]] > 1 or not uids[number]}
-            known = set(mailbox.seen_uids.values_list("uid", flat=True))
-            new = {uid: number for uid, number in listing.items() if uid not in known}
+            self.listing = look(session, mailbox, whole=deletion.deletable(mailbox).exists())
+            new = self.listing.new
             if new and mailbox.last_fetched_at is None:
                 new = self._choose(session, new)
             finished = not new or self._fetch(session, new)
-            self._leave(session, self._doomed(listing) if finished else {})
+            doomed = self._doomed() if finished else {}
+            if finished and not self.refused and not doomed:
+                remember(mailbox, self.listing)
+            self._leave(session, doomed)
         return finished
 
     def _leave(self, session: Pop3Session, doomed: dict[str, int]) -> None:
@@ -247,25 +243,28 @@ class _Poll:
         stand on the server twice at once, under two UIDs, are two messages (interface.md, *finer points*).
         """
         renamed: dict[str, list[SeenUid]] = {}
-        digests = {arrival.digest for _, arrival in batch if not arrival.note}
-        for seen in self.mailbox.seen_uids.filter(digest__in=digests):
-            if seen.uid not in self.listed:
-                renamed.setdefault(seen.digest, []).append(seen)
-        fresh = []
+        if self.listing.is_whole:
+            digests = {arrival.digest for _, arrival in batch if not arrival.note}
+            for seen in self.mailbox.seen_uids.filter(digest__in=digests):
+                if seen.uid not in self.listing.numbers:
+                    renamed.setdefault(seen.digest, []).append(seen)
+        fresh, changed = [], []
         for uid, arrival in batch:
             if not arrival.note and renamed.get(arrival.digest):
                 seen = renamed[arrival.digest].pop()
                 seen.uid = uid
                 seen.deleted_at = None
-                seen.save(update_fields=["uid", "deleted_at"])
+                changed.append(seen)
             else:
                 fresh.append((uid, arrival))
+        SeenUid.objects.bulk_update(changed, ["uid", "deleted_at"], batch_size=_IN_QUERY)
         return fresh
 
-    def _doomed(self, listing: dict[str, int]) -> dict[str, int]:
+    def _doomed(self) -> dict[str, int]:
         """What is still on the server and may be deleted there now, by UID. A UID that stands for several is left alone."""
         uids = deletion.deletable(self.mailbox).values_list("uid", flat=True)
-        return {uid: listing[uid] for uid in uids if uid in listing and uid not in self.doubled}
+        numbers, doubled = self.listing.numbers, self.listing.doubled
+        return {uid: numbers[uid] for uid in uids if uid in numbers and uid not in doubled}
 
 
 def _too_large() -> str:
@@ -279,15 +278,3 @@ def _came_after(since: datetime, parsed: ParsedMessage) -> bool:
     """Whether a message came after `since`; one that does not say counts as new."""
     date = parsed.received_date or parsed.date
     return date is None or date >= since
-
-
-def _by_unique_uid(listing: Iterable[tuple[int, str]]) -> dict[str, int]:
-    """Message numbers by UID. A UID that stands for a second message too, against RFC 1939, gets a count behind it."""
-    numbers: dict[str, int] = {}
-    for number, uid in listing:
-        name, count = uid, 1
-        while name in numbers:
-            count += 1
-            name = f"{uid} ({count})"
-        numbers[name] = number
-    return numbers

@@ -140,28 +140,33 @@ class Pop3Session:
             self._wire.give_up("protocol")
         return int(words[0]), int(words[1])
 
-    def uidl(self) -> list[tuple[int, str]]:
-        """All messages as (number, UID), in the server's order. What it leaves out, doubles or leaves empty shows.
+    def uidl(self, numbers: Sequence[int] | None = None) -> list[tuple[int, str]]:
+        """Messages as (number, UID), all or those with `numbers`, in order. What the server leaves out, doubles or leaves
+        empty shows.
 
         Raises:
             CommandRefused: `no_uidl`.
         """
-        return [(number, uid_text(rest)) for number, rest in self._listing(b"UIDL", "no_uidl")]
-
-    def uid(self, number: int) -> str | None:
-        """The UID of one message, None if there is no such message. Empty when the server has none for it.
-
-        Raises:
-            CommandRefused: `no_uidl`.
-        """
+        if numbers is None:
+            return [(number, uid_text(rest)) for number, rest in self._listing(b"UIDL", "no_uidl")]
         self._settle()
-        self._wire.send(b"UIDL %d" % number)
+        found = []
+        for batch in self._batches(numbers):
+            self._wire.send(*(b"UIDL %d" % number for number in batch))
+            # All answers are read before one of them is an error: the session goes on after it.
+            for number, uid in [(number, self._uid(number)) for number in batch]:
+                if isinstance(uid, CommandRefused):
+                    raise uid
+                if uid is not None:
+                    found.append((number, uid))
+        return found
+
+    def _uid(self, number: int) -> str | CommandRefused | None:
+        """The answer to UIDL for one message; None if there is no such message."""
         status_line = self._wire.line()
         status = read_status(status_line) or self._wire.give_up("protocol")
         if not status.ok:
-            if "UIDL" in self.capabilities:
-                return None
-            raise refusal(status, "no_uidl")
+            return None if "UIDL" in self.capabilities else refusal(status, "no_uidl")
         fields = status_line.split(b" ", 2)
         if len(fields) < 2 or fields[1] != b"%d" % number:
             self._wire.give_up("protocol")

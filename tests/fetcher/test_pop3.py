@@ -218,14 +218,14 @@ def test_uids_come_as_the_server_lists_them_with_doubles_and_gaps() -> None:
 
 def test_one_uid_can_be_asked_for() -> None:
     with ScriptedPop3Server(mailbox(b"a\r\n", b"b\r\n")) as server, signed_in(server) as session:
-        assert session.uid(2) == "u2"
-        assert session.uid(3) is None
+        assert session.uidl([2]) == [(2, "u2")]
+        assert session.uidl([3]) == []
         assert session.stat() == (2, 6)
 
 
 def test_a_server_without_uidl_says_so() -> None:
     with ScriptedPop3Server(mailbox(b"a\r\n"), without=["UIDL"]) as server, signed_in(server) as session:
-        for ask in (session.uidl, lambda: session.uid(1)):
+        for ask in (session.uidl, lambda: session.uidl([1])):
             with pytest.raises(CommandRefused) as caught:
                 ask()
             assert caught.value.kind == "no_uidl"

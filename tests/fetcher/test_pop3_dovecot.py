@@ -47,7 +47,7 @@ def test_dovecot_pipelines_and_its_listings_agree(endpoint: Endpoint) -> None:
         listing = session.uidl()
         assert session.stat() == (len(CORPUS), sum(map(len, CORPUS)))
         assert session.sizes() == {n: len(raw) for n, raw in enumerate(CORPUS, 1)}
-        assert session.uid(len(CORPUS)) == listing[-1][1]
+        assert session.uidl([len(CORPUS)]) == listing[-1:]
         assert session.headers(3) == CORPUS[2][: CORPUS[2].index(b"\r\n\r\n") + 4]
 
 
