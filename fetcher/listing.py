@@ -44,7 +44,7 @@ def look(session: Pop3Session, mailbox: Mailbox, *, whole: bool = False) -> List
         Pop3Error: see `Pop3Session`.
     """
     messages, octets = session.stat()
-    before = None if whole else LastListing.objects.filter(mailbox=mailbox).first()
+    before = None if whole else getattr(mailbox, "last_listing", None)
     if before is not None and _begins_as(before, session, messages, octets):
         listing = _named(session, range(before.messages + 1, messages + 1))
         numbers, doubled = _by_unique_uid(listing)

@@ -10,13 +10,13 @@ import logging
 import random
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import Error, connection, transaction
-from django.db.models import Q
+from django.db.models import Case, DateTimeField, Q, Value, When
 from django.utils import timezone
 
 from accounts.mailboxes import NotPossible
@@ -47,7 +47,7 @@ def due() -> MailboxQuerySet:
 def claim_due(limit: int) -> list[FetchRun]:
     """Claim up to `limit` due mailboxes, skipping those that another dispatcher is claiming."""
     with transaction.atomic():
-        return [_claim(mailbox) for mailbox in due().select_for_update(skip_locked=True, of=("self",))[:limit]]
+        return _claim(list(due().select_for_update(skip_locked=True, of=("self",))[:limit]))
 
 
 def claim(mailbox: Mailbox) -> tuple[FetchRun, bool]:
@@ -57,7 +57,7 @@ def claim(mailbox: Mailbox) -> tuple[FetchRun, bool]:
         NotPossible: it is not one that is polled; the text says what to do.
     """
     with transaction.atomic():
-        locked = Mailbox.objects.select_for_update().get(pk=mailbox.pk)
+        locked = Mailbox.objects.select_related("owner").select_for_update(of=("self",)).get(pk=mailbox.pk)
         if locked.kind != Mailbox.Kind.POP3:
             raise NotPossible("The CRM Mail account is not fetched from anywhere.")
         if not locked.is_active or not locked.owner.is_active:
@@ -67,22 +67,19 @@ def claim(mailbox: Mailbox) -> tuple[FetchRun, bool]:
         going = locked.runs.filter(finished=None, token=locked.lease_token).first() if locked.lease_token else None
         if going is not None and locked.lease_until is not None and locked.lease_until > timezone.now():
             return going, False
-        return _claim(locked), True
+        return _claim([locked])[0], True
 
 
 def start(mailbox_id: int, token: uuid.UUID) -> FetchRun | None:
     """Begin the run that was claimed with `token`, or None when it was begun before or the claim no longer holds."""
-    now = timezone.now()
     with transaction.atomic():
-        held = Mailbox.objects.polled().filter(pk=mailbox_id, lease_token=token)
-        if not held.select_for_update(of=("self",)).exists():
+        if not _extend(Mailbox.objects.polled().filter(pk=mailbox_id, lease_token=token)):
             return None
-        if not FetchRun.objects.filter(token=token, state=FetchRun.State.QUEUED).update(
-            state=FetchRun.State.RUNNING, started=now
-        ):
+        begun = FetchRun.objects.filter(token=token, state=FetchRun.State.QUEUED)
+        if not begun.update(state=FetchRun.State.RUNNING, started=timezone.now()):
             return None
-        _extend(mailbox_id, token)
-    return FetchRun.objects.select_related("mailbox__owner__organization").get(token=token)
+    related = ("mailbox__owner__organization", "mailbox__last_listing")
+    return FetchRun.objects.select_related(*related).get(token=token)
 
 
 def renew(run: FetchRun) -> None:
@@ -91,7 +88,7 @@ def renew(run: FetchRun) -> None:
     Raises:
         LeaseLost: the lease is somebody else's.
     """
-    if not _extend(run.mailbox_id, run.token):
+    if not _extend(Mailbox.objects.filter(pk=run.mailbox_id, lease_token=run.token)):
         raise LeaseLost(f"mailbox {run.mailbox_id} is no longer held by run {run.pk}")
 
 
@@ -118,26 +115,26 @@ def kept(run: FetchRun) -> Iterator[None]:
         keeper.join()
 
 
-def finish(run: FetchRun, outcome: FetchRun.State, error: str, **mailbox_fields: object) -> None:
-    """End a run and give the lease back; `mailbox_fields` are saved only if the lease was still held.
+def finish(
+    run: FetchRun, outcome: FetchRun.State, error: str, *, next_fetch_at: datetime | None = None, **fields: object
+) -> None:
+    """End a run and give the lease back; the next poll and other `fields` of the mailbox only if the lease was held.
 
     A mailbox that was deactivated meanwhile gets no next poll.
     """
+    run.state, run.error, run.finished = outcome, error, timezone.now()
     with transaction.atomic():
         FetchRun.objects.filter(pk=run.pk).update(
-            state=outcome,
-            error=error,
-            finished=timezone.now(),
-            new=run.new,
-            deleted=run.deleted,
-            total=run.total,
+            state=outcome, error=error, finished=run.finished, new=run.new, deleted=run.deleted, total=run.total
         )
         Mailbox.objects.filter(pk=run.mailbox_id, lease_token=run.token).update(
-            lease_token=None, lease_until=None, **mailbox_fields
+            lease_token=None,
+            lease_until=None,
+            next_fetch_at=Case(When(is_active=True, then=Value(next_fetch_at, DateTimeField()))),
+            **fields,
         )
-        Mailbox.objects.filter(pk=run.mailbox_id, is_active=False).update(next_fetch_at=None)
-        _forget_old_runs(run.mailbox_id)
-    run.refresh_from_db()
+        older = FetchRun.objects.filter(mailbox=run.mailbox_id).values("pk")[RUNS_KEPT:]
+        FetchRun.objects.filter(pk__in=older).delete()
 
 
 def after_success(mailbox: Mailbox) -> datetime:
@@ -155,24 +152,26 @@ def _jittered(span: timedelta) -> timedelta:
     return span * random.uniform(0.95, 1.05)  # noqa: S311 - spreads load, protects nothing
 
 
-def _extend(mailbox_id: int, token: uuid.UUID) -> int:
-    until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-    return Mailbox.objects.filter(pk=mailbox_id, lease_token=token).update(lease_until=until)
+def _extend(held: MailboxQuerySet) -> int:
+    return held.update(lease_until=timezone.now() + timedelta(seconds=settings.LEASE_SECONDS))
 
 
-def _claim(mailbox: Mailbox) -> FetchRun:
-    """Give `mailbox`, locked by the caller, a new lease. A run that nobody began is told again; one that died is ended."""
-    waiting = mailbox.runs.filter(finished=None, state=FetchRun.State.QUEUED).first()
-    mailbox.runs.filter(finished=None, state=FetchRun.State.RUNNING).update(
-        state=FetchRun.State.FAILED, finished=timezone.now(), error=_ABANDONED
+def _claim(mailboxes: Sequence[Mailbox]) -> list[FetchRun]:
+    """Give mailboxes, locked by the caller, new leases. A run that nobody began is told again; one that died is ended."""
+    now = timezone.now()
+    open_runs = FetchRun.objects.filter(mailbox__in=mailboxes, finished=None)
+    waiting = {}
+    for run in open_runs:
+        if run.state == FetchRun.State.QUEUED:
+            waiting[run.mailbox_id] = run
+    open_runs.exclude(pk__in=[run.pk for run in waiting.values()]).update(
+        state=FetchRun.State.FAILED, finished=now, error=_ABANDONED
     )
-    run = waiting or FetchRun.objects.create(mailbox=mailbox, token=uuid.uuid4())
-    mailbox.lease_token = run.token
-    mailbox.lease_until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-    mailbox.save(update_fields=["lease_token", "lease_until"])
-    return run
-
-
-def _forget_old_runs(mailbox_id: int) -> None:
-    kept_ids = FetchRun.objects.filter(mailbox=mailbox_id).values_list("pk", flat=True)[:RUNS_KEPT]
-    FetchRun.objects.filter(mailbox=mailbox_id).exclude(pk__in=list(kept_ids)).delete()
+    fresh = [FetchRun(mailbox=each, token=uuid.uuid4()) for each in mailboxes if each.pk not in waiting]
+    FetchRun.objects.bulk_create(fresh)
+    runs = {run.mailbox_id: run for run in [*waiting.values(), *fresh]}
+    for mailbox in mailboxes:
+        mailbox.lease_token = runs[mailbox.pk].token
+        mailbox.lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
+    Mailbox.objects.bulk_update(mailboxes, ["lease_token", "lease_until"])
+    return [runs[mailbox.pk] for mailbox in mailboxes]
