@@ -130,7 +130,7 @@ def finish(
         Mailbox.objects.filter(pk=run.mailbox_id, lease_token=run.token).update(
             lease_token=None,
             lease_until=None,
-            next_fetch_at=Case(When(is_active=True, then=Value(next_fetch_at, DateTimeField()))),
+            next_fetch_at=next_fetch_at and Case(When(is_active=True, then=Value(next_fetch_at, DateTimeField()))),
             **fields,
         )
         older = FetchRun.objects.filter(mailbox=run.mailbox_id).values("pk")[RUNS_KEPT:]
