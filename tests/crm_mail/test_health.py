@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from django.utils import timezone
@@ -39,7 +40,8 @@ def test_with_database_cache_and_migrations_in_order_it_is_ready(client: Client)
 
 def test_a_migration_that_waits_is_named(client: Client) -> None:
     """R40."""
-    MigrationRecorder(connection).record_unapplied("fetcher", "0001_initial")
+    ((app, newest),) = MigrationLoader(connection).graph.leaf_nodes("fetcher")
+    MigrationRecorder(connection).record_unapplied(app, newest)
     answer = client.get("/health/ready")
     assert (answer.status_code, answer.json()["not_ready"]) == (503, ["migrations"])
 
