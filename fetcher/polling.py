@@ -56,11 +56,12 @@ def poll(run: FetchRun, progress: Progress = lambda _run: None) -> FetchRun:
     Whatever the server does, the result is a state of the mailbox and a sentence for its owner. `progress` is called
     after each batch that was stored.
     """
+    work = _Poll(run, progress)
     try:
         with scheduling.kept(run):
-            finished = _Poll(run, progress).go()
+            finished = work.go()
     except (Pop3Error, ServerError) as error:
-        _fail(run, error.kind, error.sentence)
+        _fail(run, error.kind, error.sentence, work.login_delay)
     except SecretUnreadable:
         _fail(run, "password_unreadable", "The saved password can't be read any more. Enter it again.")
     except scheduling.LeaseLost as error:
@@ -82,12 +83,12 @@ def poll(run: FetchRun, progress: Progress = lambda _run: None) -> FetchRun:
             failures=0,
             last_error="",
             last_fetched_at=timezone.now(),
-            next_fetch_at=scheduling.after_success(run.mailbox) if finished else timezone.now(),
+            next_fetch_at=scheduling.after_success(run.mailbox, work.login_delay) if finished else timezone.now(),
         )
     return run
 
 
-def _fail(run: FetchRun, kind: str, sentence: str) -> None:
+def _fail(run: FetchRun, kind: str, sentence: str, login_delay: timedelta = timedelta(0)) -> None:
     """End a run with an error and put the mailbox into the state that the kind of error calls for (R18)."""
     mailbox = run.mailbox
     rejected = kind in {"password_rejected", "password_unreadable"}
@@ -99,7 +100,7 @@ def _fail(run: FetchRun, kind: str, sentence: str) -> None:
         state=Mailbox.State.PASSWORD_REJECTED if rejected else Mailbox.State.ERROR,
         last_error=sentence,
         failures=failures,
-        next_fetch_at=None if rejected else scheduling.after_failure(mailbox, failures),
+        next_fetch_at=None if rejected else scheduling.after_failure(mailbox, failures, kind, login_delay),
     )
 
 
@@ -111,6 +112,7 @@ class _Poll:
         self.mailbox = run.mailbox
         self.progress = progress
         self.deadline = time.monotonic() + settings.POLL_SECONDS
+        self.login_delay = timedelta(0)
         self.refused = 0
         self.is_cut_short = False
 
@@ -122,6 +124,7 @@ class _Poll:
         with Pop3Session.open(
             endpoint, timeout=settings.MAIL_SERVER_TIMEOUT, deadline=self.deadline + _GRACE_SECONDS, limits=limits
         ) as session:
+            self.login_delay = session.login_delay
             session.login(poll_username(mailbox), mailbox.incoming_password.reveal())
             self.listing = look(session, mailbox, whole=deletion.deletable(mailbox).exists())
             new = self.listing.new

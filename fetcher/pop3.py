@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -114,6 +115,12 @@ class Pop3Session:
     def is_pipelining(self) -> bool:
         """Whether commands are sent before the answers to earlier ones have come (RFC 2449 section 6.6)."""
         return self._may_pipeline and "PIPELINING" in self.capabilities
+
+    @property
+    def login_delay(self) -> timedelta:
+        """The time that the server wants between two sign-ins (RFC 2449 section 6.5); none if it does not say."""
+        seconds = self.capabilities.get("LOGIN-DELAY", "").partition(" ")[0]
+        return timedelta(seconds=int(seconds)) if seconds.isdecimal() and len(seconds) < 8 else timedelta(0)
 
     # --- signing in -------------------------------------------------------------------------------
 

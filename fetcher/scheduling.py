@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 RUNS_KEPT = 50
 MAX_BACK_OFF = timedelta(hours=1)
+_SOON = timedelta(minutes=1)
 _ABANDONED = "The worker that ran this stopped before it was done. What it had stored is kept; the next run goes on."
 
 
@@ -137,15 +138,23 @@ def finish(
         FetchRun.objects.filter(pk__in=older).delete()
 
 
-def after_success(mailbox: Mailbox) -> datetime:
-    """When to poll again after a poll that worked: one interval from now, give or take a twentieth."""
-    return timezone.now() + _jittered(timedelta(minutes=mailbox.interval_minutes))
+def after_success(mailbox: Mailbox, login_delay: timedelta = timedelta(0)) -> datetime:
+    """When to poll again after a poll that worked: one interval from now, give or take a twentieth.
+
+    Never before the `login_delay` that the server asks for between two sign-ins (RFC 2449 section 6.5), up to an hour.
+    """
+    return timezone.now() + max(_jittered(timedelta(minutes=mailbox.interval_minutes)), min(login_delay, MAX_BACK_OFF))
 
 
-def after_failure(mailbox: Mailbox, failures: int) -> datetime:
-    """When to try again after the `failures`-th temporary error in a row: doubling, jittered, at most an hour (R18)."""
-    back_off = timedelta(minutes=mailbox.interval_minutes) * 2 ** min(failures - 1, 10)
-    return timezone.now() + min(_jittered(back_off), MAX_BACK_OFF)
+def after_failure(mailbox: Mailbox, failures: int, kind: str = "", login_delay: timedelta = timedelta(0)) -> datetime:
+    """When to try again after the `failures`-th temporary error in a row: doubling, jittered, at most an hour (R18).
+
+    What the server says of an error decides where that begins: a mailbox in use is free again soon, and what will not go
+    away by itself is not asked for every few minutes.
+    """
+    first = {"in_use": _SOON, "sys_perm": MAX_BACK_OFF}.get(kind, timedelta(minutes=mailbox.interval_minutes))
+    back_off = max(_jittered(first * 2 ** min(failures - 1, 10)), login_delay)
+    return timezone.now() + min(back_off, MAX_BACK_OFF)
 
 
 def _jittered(span: timedelta) -> timedelta:

@@ -374,3 +374,18 @@ def test_a_certificate_of_an_unknown_issuer_is_refused(tmp_path: Path) -> None:
         mailbox = mailbox_on(server, incoming_host="localhost", incoming_security="ssl")
         fetch(mailbox)
     assert (mailbox.state, "issued by somebody unknown" in mailbox.last_error) == ("error", True)
+
+
+@pytest.mark.parametrize(
+    ("said", "minutes"),
+    [(b"-ERR [IN-USE] locked\r\n", (0.9, 1.1)), (b"-ERR [LOGIN-DELAY] too soon\r\n", (14.9, 15.1))],
+)
+def test_a_server_that_says_how_long_to_wait_is_obeyed(said: bytes, minutes: tuple[float, float]) -> None:
+    """R18; RFC 2449 section 6.5."""
+    with ScriptedPop3Server(faults=[Fault(name, Say(said)) for name in ("AUTH", "PASS")]) as server:
+        server.capabilities = (*server.capabilities, "LOGIN-DELAY 900") if b"DELAY" in said else server.capabilities
+        server.add_mailbox(USER, PASSWORD)
+        mailbox = mailbox_on(server)
+        fetch(mailbox)
+    assert mailbox.state == "error"
+    assert minutes[0] < (mailbox.next_fetch_at - timezone.now()).total_seconds() / 60 < minutes[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.conf import settings
@@ -144,6 +144,22 @@ def test_temporary_errors_back_off_to_an_hour_at_most() -> None:
     assert 9.4 < minutes[1] < 10.6
     assert 18.9 < minutes[2] < 21.1
     assert 56 < minutes[3] <= 60
+
+
+def minutes_until(moment: datetime) -> float:
+    """How far off it is."""
+    return (moment - timezone.now()).total_seconds() / 60
+
+
+def test_how_soon_it_is_tried_again_depends_on_what_the_server_says() -> None:
+    """R18: in use, soon; broken for good, not every few minutes; signing in too often, as long as it asks for."""
+    mailbox = factories.mailbox(poll_interval_minutes=5)
+    assert minutes_until(scheduling.after_failure(mailbox, 1, "in_use")) < 1.1
+    assert 3.7 < minutes_until(scheduling.after_failure(mailbox, 3, "in_use")) < 4.3
+    assert minutes_until(scheduling.after_failure(mailbox, 1, "sys_perm")) > 56
+    assert 29 < minutes_until(scheduling.after_failure(mailbox, 1, "login_delay", timedelta(minutes=30))) <= 30
+    assert 29 < minutes_until(scheduling.after_success(mailbox, timedelta(minutes=30))) <= 30
+    assert minutes_until(scheduling.after_success(mailbox, timedelta(days=99))) <= 60
 
 
 def test_the_last_fifty_runs_are_kept() -> None:
