@@ -15,7 +15,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-header --no-annotate --quiet $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-embedded test-services lint format bench bench-reading lock clean
+.PHONY: help run demo test test-embedded test-services chaos lint format bench bench-reading lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -35,6 +35,10 @@ test-embedded: $(STAMPS)/test ## every test on SQLite and the file broker
 
 test-services: $(STAMPS)/test ## every test on PostgreSQL and Redis (given, found here, or from the test extras)
 	$(PYTHON) -m tests.services $(PYTHON) -m pytest $(PYTEST_ARGS)
+
+chaos: export CRM_MAIL_CHAOS_SECONDS ?= 900
+chaos: $(STAMPS)/test ## workers killed, connections cut, queue and database gone, for a quarter of an hour
+	$(PYTHON) -m tests.services $(PYTHON) -m pytest -q -s -n 0 tests/fetcher/test_chaos.py
 
 # Checking must not make keys or a database in the data folder of a checkout.
 lint: export CRM_MAIL_DATA_DIR := $(abspath $(VENV))/.lint
