@@ -60,8 +60,10 @@ MAX_MESSAGE_BYTES = env.int("CRM_MAIL_MAX_MESSAGE_BYTES", 50 * 1024 * 1024)
 SENDS_PER_USER_PER_DAY = env.int("CRM_MAIL_SENDS_PER_USER_PER_DAY", 300)
 #: Seconds without an answer after which a mail server counts as dead.
 MAIL_SERVER_TIMEOUT = env.float("CRM_MAIL_MAIL_SERVER_TIMEOUT", 20.0)
+#: Connections that one worker process has to one mail server at a time.
+CONNECTIONS_PER_HOST = env.int("CRM_MAIL_CONNECTIONS_PER_HOST", 4)
 #: Seconds that one poll may last before it yields and goes on later.
-POLL_SECONDS = env.float("CRM_MAIL_POLL_SECONDS", 300.0)
+POLL_SECONDS = env.float("CRM_MAIL_POLL_SECONDS", 60.0)
 #: Seconds after which a poll lists everything on the server, not only what came after the last it saw.
 FULL_LISTING_SECONDS = env.float("CRM_MAIL_FULL_LISTING_SECONDS", 6 * 3600.0)
 #: Seconds after which the lease of a worker that died ends.

@@ -43,7 +43,7 @@ BATCH_BYTES = 8 << 20
 BATCH_SECONDS = 5.0
 _IN_QUERY = 500
 #: A poll that is to yield has so many seconds to finish the message that it is reading.
-_GRACE_SECONDS = 60.0
+_GRACE_SECONDS = 300.0
 
 Progress = Callable[[FetchRun], None]
 #: A new message and the UID that it has on the server.

@@ -83,6 +83,15 @@ def start(mailbox_id: int, token: uuid.UUID) -> FetchRun | None:
     return FetchRun.objects.select_related(*related).get(token=token)
 
 
+def postpone(run: FetchRun) -> None:
+    """Give a run that has just begun back: it waits again, and its mailbox is due at the next look."""
+    with transaction.atomic():
+        FetchRun.objects.filter(pk=run.pk).update(state=FetchRun.State.QUEUED)
+        Mailbox.objects.filter(pk=run.mailbox_id, lease_token=run.token, is_active=True).update(
+            lease_token=None, lease_until=None, next_fetch_at=timezone.now()
+        )
+
+
 def renew(run: FetchRun) -> None:
     """Hold the mailbox for another while. Inside the transaction that stores a batch it is what keeps a late worker out.
 

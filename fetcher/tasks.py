@@ -14,11 +14,12 @@ from kombu.exceptions import OperationalError
 
 from accounts.models import Mailbox
 from fetcher import polling, scheduling
+from fetcher.hosts import connection_to
 from fetcher.models import FetchRun
 
 log = logging.getLogger(__name__)
 
-DISPATCH_LIMIT = 200
+DISPATCH_LIMIT = 1_000
 
 
 @shared_task(name="fetcher.tasks.dispatch_due")
@@ -32,10 +33,18 @@ def dispatch_due() -> int:
 
 @shared_task(name="fetcher.tasks.poll_mailbox")
 def poll_mailbox(mailbox_id: int, token: str) -> None:
-    """Poll the mailbox that was claimed with `token`; nothing happens if that was done or taken over meanwhile."""
+    """Poll the mailbox that was claimed with `token`; nothing happens if that was done or taken over meanwhile.
+
+    It waits for a later look while this worker has as many connections to its server as it may have.
+    """
     run = scheduling.start(mailbox_id, uuid.UUID(token))
-    if run is not None:
-        polling.poll(run)
+    if run is None:
+        return
+    with connection_to(run.mailbox.incoming_host) as is_free:
+        if is_free:
+            polling.poll(run)
+        else:
+            scheduling.postpone(run)
 
 
 def fetch_now(mailbox: Mailbox) -> FetchRun:

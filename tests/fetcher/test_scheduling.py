@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.conf import settings
+from django.test import override_settings
 from django.utils import timezone
 
 from accounts.mailboxes import NotPossible, activate, change_mailbox
 from accounts.models import Mailbox
 from accounts.organizations import deactivate_user, reactivate_user
 from fetcher import scheduling
+from fetcher.hosts import connection_to
 from fetcher.models import FetchRun
-from fetcher.tasks import dispatch_due
+from fetcher.tasks import dispatch_due, poll_mailbox
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -171,6 +173,21 @@ def test_the_last_fifty_runs_are_kept() -> None:
         scheduling.finish(run, FetchRun.State.DONE, "")
     assert mailbox.runs.count() == scheduling.RUNS_KEPT
     assert mailbox.runs.first() == run
+
+
+def test_one_server_never_has_all_connections_of_a_worker() -> None:
+    """R17: what finds none free is due again at the next look, as the same run."""
+    with override_settings(CONNECTIONS_PER_HOST=1), connection_to("127.0.0.1"):
+        mailbox = factories.mailbox()
+        (run,) = scheduling.claim_due(10)
+        poll_mailbox(mailbox.pk, str(run.token))
+        run.refresh_from_db()
+        assert run.state == FetchRun.State.QUEUED
+        assert [again.pk for again in scheduling.claim_due(10)] == [run.pk]
+        with connection_to("other.example", patience=0) as is_free:
+            assert is_free
+    with connection_to("127.0.0.1", patience=0) as is_free:
+        assert is_free
 
 
 def test_dispatching_claims_everything_that_is_due() -> None:
