@@ -15,7 +15,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-header --no-annotate --quiet $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-embedded test-services chaos lint format bench bench-reading lock clean
+.PHONY: help run demo test test-embedded test-services chaos lint format bench bench-reading bench-quiet lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -35,6 +35,9 @@ test-embedded: $(STAMPS)/test ## every test on SQLite and the file broker
 
 test-services: $(STAMPS)/test ## every test on PostgreSQL and Redis (given, found here, or from the test extras)
 	$(PYTHON) -m tests.services $(PYTHON) -m pytest $(PYTEST_ARGS)
+
+bench-quiet: $(STAMPS)/test ## what a poll costs that finds nothing new, with 10,000 and 50,000 messages left on the server
+	$(PYTHON) -m tests.services $(PYTHON) -m bench.quiet $(BENCH_ARGS)
 
 chaos: export CRM_MAIL_CHAOS_SECONDS ?= 900
 chaos: $(STAMPS)/test ## workers killed, connections cut, queue and database gone, for a quarter of an hour

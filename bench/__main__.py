@@ -52,19 +52,24 @@ def limit(server: Dovecot) -> int:
         return sum(1 for _ in session.retrieve([number for number, _ in session.uidl()]))
 
 
-def mpop(server: Dovecot) -> int:
-    """mpop with pipelining, into an empty Maildir."""
-    folder = Path(tempfile.mkdtemp())
+def mpop_command(server: Dovecot, folder: Path, user: str) -> list[str]:
+    """The command that has mpop fetch with pipelining into the Maildir of `folder`; what it knows stays there too."""
     for name in ("cur", "new", "tmp"):
         (folder / "Maildir" / name).mkdir(parents=True)
     configuration = folder / "mpoprc"
     configuration.write_text(
-        f"account default\nhost 127.0.0.1\nport {server.port}\nuser {USER}\npassword {PASSWORD}\nauth user\ntls off\n"
+        f"account default\nhost 127.0.0.1\nport {server.port}\nuser {user}\npassword {PASSWORD}\nauth user\ntls off\n"
         f"keep on\npipelining on\nuidls_file {folder}/uidls\ndelivery maildir {folder}/Maildir\n"
     )
     configuration.chmod(0o600)
+    return ["mpop", "-C", str(configuration), "-q"]
+
+
+def mpop(server: Dovecot) -> int:
+    """mpop, into an empty Maildir."""
+    folder = Path(tempfile.mkdtemp())
     try:
-        subprocess.run(["mpop", "-C", str(configuration), "-q"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(mpop_command(server, folder, USER), check=True, stdout=subprocess.DEVNULL)
         return len(list((folder / "Maildir" / "new").iterdir()))
     finally:
         shutil.rmtree(folder)
