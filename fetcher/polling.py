@@ -265,9 +265,8 @@ class _Poll:
 
     def _doomed(self) -> dict[str, int]:
         """What is still on the server and may be deleted there now, by UID. A UID that stands for several is left alone."""
-        uids = deletion.deletable(self.mailbox).values_list("uid", flat=True)
-        numbers, doubled = self.listing.numbers, self.listing.doubled
-        return {uid: numbers[uid] for uid in uids if uid in numbers and uid not in doubled}
+        uids = set(deletion.deletable(self.mailbox).values_list("uid", flat=True)) - self.listing.doubled
+        return {uid: number for uid, number in self.listing.numbers.items() if uid in uids}
 
 
 def _too_large() -> str:
