@@ -625,7 +625,7 @@ def taken_back() -> Iterator[None]:
 _RANDOM = (
     (re.compile(r'(csrfmiddlewaretoken" value=|X-CSRFToken": |nonce=)"[\w-]+'), r"\1"),
     (re.compile(r"'nonce-[^']+'"), "nonce"),
-    (re.compile(r"\d\d:\d\d:\d\d(\.\d+)?"), "time"),
+    (re.compile(r"\d\d:\d\d(:\d\d(\.\d+)?)?"), "time"),
 )
 
 
