@@ -626,6 +626,7 @@ _RANDOM = (
     (re.compile(r'(csrfmiddlewaretoken" value=|X-CSRFToken": |nonce=)"[\w-]+'), r"\1"),
     (re.compile(r"'nonce-[^']+'"), "nonce"),
     (re.compile(r"\d\d:\d\d(:\d\d(\.\d+)?)?"), "time"),
+    (re.compile(r'"Seconds" class="number">\d+\.\d'), "seconds"),
 )
 
 
