@@ -35,6 +35,8 @@ TESTED_FIELDS = CONNECTION_FIELDS | {
     "outgoing_username",
     "outgoing_password",
 }
+#: What a test of an account has to know (R12).
+FIELDS_OF_A_TEST = TESTED_FIELDS | {"used_by_other_clients", "allow_plain_text"}
 
 
 class NotPossible(Exception):

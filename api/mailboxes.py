@@ -19,7 +19,7 @@ from rest_framework.response import Response
 
 from accounts.checks import Check, Tester, check_account
 from accounts.connecting import complete
-from accounts.mailboxes import NotPossible, foreseen, needs_test, password_fields
+from accounts.mailboxes import FIELDS_OF_A_TEST, NotPossible, foreseen, needs_test, password_fields
 from accounts.models import ADDRESS_LENGTH, Mailbox, User
 from api.base import ApiListView, ApiView, ColleagueField, StrictSerializer
 from api.errors import about
@@ -54,23 +54,6 @@ _POP3_ONLY = frozenset(
         "import_since",
         "import_days",
         "poll_interval_minutes",
-    }
-)
-_CONNECTION = frozenset(
-    {
-        "incoming_host",
-        "incoming_port",
-        "incoming_security",
-        "incoming_username",
-        "incoming_password",
-        "used_by_other_clients",
-        "use_same_credentials",
-        "outgoing_host",
-        "outgoing_port",
-        "outgoing_security",
-        "outgoing_username",
-        "outgoing_password",
-        "allow_plain_text",
     }
 )
 _DECIDED_APART = ("sharing_mode", "excluded_domains", "is_active", "skip_test", "owner")
@@ -189,7 +172,7 @@ class ConnectionSerializer(MailboxSerializer):
 
     def get_fields(self) -> dict[str, Any]:
         """The fields of a mailbox that say how its servers are reached."""
-        return {name: each for name, each in super().get_fields().items() if name in _CONNECTION}
+        return {name: each for name, each in super().get_fields().items() if name in FIELDS_OF_A_TEST}
 
 
 class PasswordSerializer(StrictSerializer):

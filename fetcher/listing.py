@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -106,16 +106,15 @@ def _header_uid(header: bytes) -> str:
     return f"header:{hashlib.sha256(_STATUS_LINE.sub(b'', header)).hexdigest()}"
 
 
-def _by_unique_uid(listing: Iterable[tuple[int, str]]) -> tuple[dict[str, int], frozenset[str]]:
+def _by_unique_uid(listing: Sequence[tuple[int, str]]) -> tuple[dict[str, int], frozenset[str]]:
     """Message numbers by UID. A UID that stands for a second message too, against RFC 1939, gets a count behind it.
 
     The second value names those, and the first of them, and what has no UID: nothing is deleted by such a name.
     """
-    pairs = list(listing)
     numbers: dict[str, int] = {}
-    counts = Counter(uid for _, uid in pairs)
+    counts = Counter(uid for _, uid in listing)
     doubled = set()
-    for number, uid in pairs:
+    for number, uid in listing:
         name, count = uid, 1
         while name in numbers:
             count += 1

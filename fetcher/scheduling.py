@@ -178,10 +178,7 @@ def _claim(mailboxes: Sequence[Mailbox]) -> list[FetchRun]:
     """Give mailboxes, locked by the caller, new leases. A run that nobody began is told again; one that died is ended."""
     now = timezone.now()
     open_runs = FetchRun.objects.filter(mailbox__in=mailboxes, finished=None)
-    waiting = {}
-    for run in open_runs:
-        if run.state == FetchRun.State.QUEUED:
-            waiting[run.mailbox_id] = run
+    waiting = {run.mailbox_id: run for run in open_runs.filter(state=FetchRun.State.QUEUED)}
     open_runs.exclude(pk__in=[run.pk for run in waiting.values()]).update(
         state=FetchRun.State.FAILED, finished=now, error=_ABANDONED
     )

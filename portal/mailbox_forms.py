@@ -11,7 +11,7 @@ from django.http import QueryDict
 from accounts.addresses import normalize_address
 from accounts.connecting import complete, outgoing_follows
 from accounts.discovery import Found, find
-from accounts.mailboxes import TESTED_FIELDS
+from accounts.mailboxes import FIELDS_OF_A_TEST
 from accounts.models import Mailbox, User
 from accounts.providers import guess_outgoing, is_gmail
 from portal.forms import ChoiceCards, LinesField, add_errors
@@ -33,8 +33,6 @@ _PLAIN_TEXT = (
 )
 
 
-#: What a test of the account needs to know.
-_TESTED = TESTED_FIELDS | {"used_by_other_clients", "allow_plain_text"}
 _SERVERS = [f"{side}_{part}" for side in ("incoming", "outgoing") for part in ("host", "port", "security")]
 
 
@@ -227,7 +225,7 @@ class MailboxForm(forms.Form):
         self.mailbox = mailbox
         self.by_owner = by_owner
         if is_test:
-            for name in self.fields.keys() - _TESTED:
+            for name in self.fields.keys() - FIELDS_OF_A_TEST:
                 del self.fields[name]
         if mailbox is not None:
             for name in ("incoming_password", "outgoing_password"):
