@@ -2,7 +2,7 @@
 
 End to end means fetched, parsed, threaded, matched to customers and committed. The limit drops what it reads; mpop
 writes files. Rounds are interleaved and the median counts. The database is the one that the tests would use; with
-`python -m tests.services python -m bench` it is PostgreSQL.
+`python -m tests.services python -m bench` it is PostgreSQL. `--rtt-ms 80` puts the server far away.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import tests.environment  # noqa: F401  # must come before Django's settings are
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
 django.setup()
 
-from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
@@ -35,6 +34,7 @@ from django.test.utils import setup_databases, teardown_databases
 from accounts.models import Mailbox, Organization
 from accounts.servers import Endpoint
 from bench.corpus import generate
+from bench.delay import far_away
 from crm_mail.memory import settle
 from fetcher.pop3 import Pop3Session
 from mail.models import Message
@@ -45,44 +45,44 @@ from tests.fetching import fetch
 USER = "bench"
 
 
-def limit(server: Dovecot) -> int:
+def limit(port: int) -> int:
     """Our own session alone, every message dropped."""
-    with Pop3Session.open(Endpoint("127.0.0.1", server.port, "none"), timeout=60) as session:
+    with Pop3Session.open(Endpoint("127.0.0.1", port, "none"), timeout=60) as session:
         session.login(USER, PASSWORD)
         return sum(1 for _ in session.retrieve([number for number, _ in session.uidl()]))
 
 
-def mpop_command(server: Dovecot, folder: Path, user: str) -> list[str]:
+def mpop_command(port: int, folder: Path, user: str) -> list[str]:
     """The command that has mpop fetch with pipelining into the Maildir of `folder`; what it knows stays there too."""
     for name in ("cur", "new", "tmp"):
         (folder / "Maildir" / name).mkdir(parents=True)
     configuration = folder / "mpoprc"
     configuration.write_text(
-        f"account default\nhost 127.0.0.1\nport {server.port}\nuser {user}\npassword {PASSWORD}\nauth user\ntls off\n"
+        f"account default\nhost 127.0.0.1\nport {port}\nuser {user}\npassword {PASSWORD}\nauth user\ntls off\n"
         f"keep on\npipelining on\nuidls_file {folder}/uidls\ndelivery maildir {folder}/Maildir\n"
     )
     configuration.chmod(0o600)
     return ["mpop", "-C", str(configuration), "-q"]
 
 
-def mpop(server: Dovecot) -> int:
+def mpop(port: int) -> int:
     """mpop, into an empty Maildir."""
     folder = Path(tempfile.mkdtemp())
     try:
-        subprocess.run(mpop_command(server, folder, USER), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(mpop_command(port, folder, USER), check=True, stdout=subprocess.DEVNULL)
         return len(list((folder / "Maildir" / "new").iterdir()))
     finally:
         shutil.rmtree(folder)
 
 
-def crm_mail(server: Dovecot) -> int:
+def crm_mail(port: int) -> int:
     """The whole way of a message, into an empty mailbox of an organisation with 400 customers."""
     organization = factories.organization()
     for number in range(400):
         factories.customer(organization=organization, addresses=[f"customer{number}@acme{number % 97}.example"])
     mailbox = factories.mailbox(
         owner=factories.user(organization=organization),
-        incoming_port=server.port,
+        incoming_port=port,
         incoming_security="none",
         allow_plain_text=True,
         incoming_username=USER,
@@ -93,6 +93,17 @@ def crm_mail(server: Dovecot) -> int:
     crm_mail.seconds = time.perf_counter() - started  # type: ignore[attr-defined]  # without making the customers
     assert run.error == "", run.error
     return run.new
+
+
+def django_mailbox(python: str, server: Dovecot, messages: list[bytes]) -> float:
+    """Messages a second that django-mailbox fetches; it empties the mailbox, which is therefore one of its own."""
+    server.add_messages("emptied", messages)
+    uri = f"pop3://emptied:{PASSWORD}@127.0.0.1:{server.port}"
+    program = Path(__file__).with_name("django_mailbox_peer.py")
+    answer = subprocess.run([python, str(program), uri], check=True, capture_output=True, text=True).stdout
+    count, seconds = answer.split()
+    assert int(count) == len(messages), answer
+    return int(count) / float(seconds)
 
 
 def empty() -> None:
@@ -114,10 +125,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000, help="messages in the mailbox")
     parser.add_argument("--attachments", type=float, default=0.0, help="share of messages with an attachment")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rtt-ms", type=float, default=0.0, help="round trip to the server in milliseconds")
+    parser.add_argument("--django-mailbox", metavar="PYTHON", help="a Python that has django-mailbox, to race it too")
     options = parser.parse_args()
     if not installed():
         sys.exit("The benchmark needs Dovecot (Debian: dovecot-pop3d) and root.")
-    contestants: dict[str, Callable[[Dovecot], int]] = {"limit": limit, "crm_mail": crm_mail}
+    contestants: dict[str, Callable[[int], int]] = {"limit": limit, "crm_mail": crm_mail}
     if shutil.which("mpop"):
         contestants["mpop"] = mpop
     else:
@@ -126,30 +139,36 @@ def main() -> None:
     try:
         call_command("createcachetable")
         settle()  # as a worker does
-        with Dovecot() as server:
-            server.add_messages(USER, generate(options.count, 1, 400, options.attachments))
-            limit(server)  # Dovecot writes its indexes at the first visit; nobody is to pay for that
+        with Dovecot() as server, far_away(server.port, options.rtt_ms) as port:
+            messages = list(generate(options.count, 1, 400, options.attachments))
+            server.add_messages(USER, messages)
+            limit(port)  # Dovecot writes its indexes at the first visit; nobody is to pay for that
             seconds: dict[str, list[float]] = {name: [] for name in contestants}
             cpu: dict[str, list[float]] = {name: [] for name in contestants}
             for _ in range(options.rounds):
                 for name, contestant in contestants.items():
                     used, started = cpu_seconds(), time.perf_counter()
-                    fetched = contestant(server)
+                    fetched = contestant(port)
                     took = time.perf_counter() - started
                     seconds[name].append(getattr(contestant, "seconds", took))
                     cpu[name].append(cpu_seconds() - used)
                     assert fetched == options.count, f"{name} fetched {fetched} of {options.count}"
                 empty()
+            peer = options.django_mailbox and django_mailbox(options.django_mailbox, server, messages)
     finally:
         teardown_databases(databases, verbosity=0)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"{options.count} messages, {connection.vendor}, limit {settings.MAX_MESSAGE_BYTES} bytes a message")
+    print(f"{options.count} messages, {connection.vendor}, round trip {options.rtt_ms:g} ms")
     for name, median in medians.items():
         ratios = "  ".join(
             f"{medians[other] / median:5.2f} x {other}" for other in medians if other not in {name, "crm_mail"}
         )
         print(
             f"{name:9} {options.count / median:8.0f} messages/s {median:7.2f} s  {ratios if name == 'crm_mail' else ''}"
+        )
+    if peer:
+        print(
+            f"django-mailbox {peer:.0f} messages/s: {options.count / medians['crm_mail'] / peer:.1f} x django-mailbox"
         )
 
 

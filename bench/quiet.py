@@ -99,7 +99,7 @@ def main() -> None:
             line = f"{count:7} left: crm_mail {ours[-1]:6.1f} ({len(queries)} statements)"
             if shutil.which("mpop"):
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                command = mpop_command(server, folder, user)
+                command = mpop_command(server.port, folder, user)
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
                 theirs = cost(lambda command=command: subprocess.run(command, check=True), options.times // 5)  # type: ignore[misc]
                 line += f"   mpop {theirs:6.1f}   {ours[-1] / theirs:.2f} x mpop"

@@ -10,8 +10,9 @@ from __future__ import annotations
 import binascii
 import quopri
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 MAX_DEPTH = 100
@@ -20,6 +21,7 @@ MAX_FIELDS = 2_000
 MAX_FIELD_BYTES = 64 * 1024
 MAX_PARAMETERS = 100
 MAX_BOUNDARY_LINE = 200
+MAX_REMEMBERED_CHARS = 60
 #: How many bytes of boundaries are looked for, as a multiple of the message: deep nesting makes each level look again.
 MAX_SEARCH = 20
 
@@ -66,7 +68,7 @@ class Part:
     number: int
     fields: Fields
     content_type: str
-    parameters: dict[str, str]
+    parameters: Mapping[str, str]
     body: memoryview
     #: The number of the outermost multipart/alternative that holds it, or its own.
     choice: int
@@ -187,12 +189,20 @@ def _extended(sections: list[tuple[int, bool, str]]) -> str:
         return data.decode("utf-8", "surrogateescape")
 
 
-def _content_type(value: str, default: str) -> tuple[str, dict[str, str]]:
+def _content_type(value: str, default: str) -> tuple[str, Mapping[str, str]]:
+    """The type and the parameters of a part. Most parts have one of a few: short ones are remembered."""
+    return _known_type(value, default) if len(value) <= MAX_REMEMBERED_CHARS else _read_type(value, default)
+
+
+def _read_type(value: str, default: str) -> tuple[str, Mapping[str, str]]:
     match = _TYPE.match(value[:1_000].lower())
     if match:
         return match[1], read_parameters(value)
     # RFC 2045 section 5.2: what has no type, or an unreadable one, is plain text.
     return (default, {}) if "/" not in value[:1_000] else ("application/octet-stream", read_parameters(value))
+
+
+_known_type = lru_cache(maxsize=1_024)(_read_type)
 
 
 def _sections(raw: bytes, start: int, end: int, boundary: str) -> list[tuple[int, int]]:

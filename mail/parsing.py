@@ -207,7 +207,10 @@ def _ids(headers: mime.Fields, name: str) -> list[str]:
 
 def decode_words(value: str) -> str:
     """A header's text with its encoded words decoded (RFC 2047), on one line and without control characters."""
-    value = _clean(value[:MAX_DECODED_HEADER_CHARS])
+    value = value[:MAX_DECODED_HEADER_CHARS]
+    if value.isascii() and value.isprintable() and "=?" not in value:
+        return _one_line(value)
+    value = _clean(value)
     if "=?" in value:
         pieces: list[str] = []
         pending = b""

@@ -87,7 +87,7 @@ def test_a_cut_before_the_greeting() -> None:
     ],
 )
 def test_a_listing_or_message_that_does_not_end(command: str, misdeed: Misdeed, kind: str) -> None:
-    boxes = mailbox(*[MESSAGES[0]] * 100)
+    boxes = mailbox(*[MESSAGES[0]] * 2 * Limits().window)
     server = ScriptedPop3Server(boxes, faults=[Fault(command, misdeed)])
     with server, pytest.raises(SessionBroken) as caught:
         everything(server, timeout=SOON if kind == "timeout" else 10)
