@@ -95,9 +95,10 @@ def change_mailbox(mailbox: Mailbox, **fields: Any) -> Mailbox:
         _require_only_one(locked)
         if any(name in CONNECTION_FIELDS and getattr(locked, name) != before[name] for name in fields):
             # A poll that is going with the old settings must neither store nor judge any more.
-            locked.lease_token = locked.lease_until = None
+            locked.lease_token = locked.lease_until = locked.one_by_one_until = None
             locked.failures = 0
             locked.last_error = ""
+            locked.error_kind = ""
             if locked.state in {Mailbox.State.PASSWORD_REJECTED, Mailbox.State.ERROR}:
                 locked.state = Mailbox.State.OK if locked.last_fetched_at else Mailbox.State.NEVER_FETCHED
             if locked.is_active and locked.kind == Mailbox.Kind.POP3:
@@ -183,6 +184,7 @@ def remove_mailbox(mailbox: Mailbox, *, deletes_mail: bool) -> None:
         incoming_password=no_secret(),
         outgoing_password=no_secret(),
         last_error="",
+        error_kind="",
     )
     mailbox.refresh_from_db()
 

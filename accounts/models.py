@@ -289,9 +289,15 @@ class Mailbox(models.Model):
     is_active = models.BooleanField(default=False)
     state = models.CharField(max_length=20, choices=State, default=State.NEVER_FETCHED)
     last_error = models.TextField(blank=True)
+    error_kind = models.CharField(max_length=24, blank=True, help_text="what kind of error the last one was")
     last_fetched_at = models.DateTimeField(null=True, blank=True)
     next_fetch_at = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0)
+    one_by_one_until = models.DateTimeField(
+        null=True, blank=True, help_text="until when commands are not sent ahead, because the server broke under it"
+    )
+    fetched_messages = models.PositiveBigIntegerField(default=0, help_text="messages stored since it was added")
+    fetched_bytes = models.PositiveBigIntegerField(default=0, help_text="their size on the server, in bytes")
     lease_token = models.UUIDField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

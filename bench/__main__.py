@@ -80,14 +80,8 @@ def crm_mail(port: int) -> int:
     organization = factories.organization()
     for number in range(400):
         factories.customer(organization=organization, addresses=[f"customer{number}@acme{number % 97}.example"])
-    mailbox = factories.mailbox(
-        owner=factories.user(organization=organization),
-        incoming_port=port,
-        incoming_security="none",
-        allow_plain_text=True,
-        incoming_username=USER,
-        incoming_password=PASSWORD,
-    )
+    owner = factories.user(organization=organization)
+    mailbox = factories.mailbox_on(port, USER, owner=owner, incoming_password=PASSWORD)
     started = time.perf_counter()
     run = fetch(mailbox)
     crm_mail.seconds = time.perf_counter() - started  # type: ignore[attr-defined]  # without making the customers

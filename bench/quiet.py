@@ -40,14 +40,7 @@ from tests.fetching import fetch
 
 def mailbox_of(server: Dovecot, user: str) -> Mailbox:
     """A mailbox that knows everything that is there now."""
-    mailbox = factories.mailbox(
-        incoming_port=server.port,
-        incoming_security="none",
-        allow_plain_text=True,
-        incoming_username=user,
-        incoming_password=PASSWORD,
-        import_since="now",
-    )
+    mailbox = factories.mailbox_on(server.port, user, incoming_password=PASSWORD, import_since="now")
     fetch(mailbox)
     return mailbox
 

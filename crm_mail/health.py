@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from django.conf import settings
 from django.core.cache import cache
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Count
+from django.db.models import Count, Sum
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
@@ -63,7 +63,7 @@ class FetchingCollector(Collector):
     """How fetching goes, over all organisations and without a name or address of anybody."""
 
     def collect(self) -> Iterator[Metric]:
-        """Six gauges; as many queries, whatever the number of mailboxes."""
+        """What is kept in rows; seven queries, whatever the number of mailboxes."""
         mailboxes = GaugeMetricFamily("crm_mail_mailboxes", "POP3 mailboxes by state.", labels=["state"])
         for state, number in _mailboxes_by_state().items():
             mailboxes.add_metric([state], number)
@@ -78,14 +78,20 @@ class FetchingCollector(Collector):
         yield GaugeMetricFamily(
             "crm_mail_fetches_running",
             "Polls that are going on.",
-            value=FetchRun.objects.filter(state=FetchRun.State.RUNNING).count(),
+            value=FetchRun.objects.filter(finished=None, state=FetchRun.State.RUNNING).count(),
         )
+        failing = GaugeMetricFamily(
+            "crm_mail_mailboxes_failing", "Mailboxes whose last poll failed, by what went wrong.", labels=["kind"]
+        )
+        for kind, number in _mailboxes_by_error():
+            failing.add_metric([kind], number)
+        yield failing
+        fetched = Mailbox.objects.aggregate(messages=Sum("fetched_messages"), bytes=Sum("fetched_bytes"))
+        yield CounterMetricFamily(
+            "crm_mail_fetched_messages", "Messages fetched and stored.", value=fetched["messages"] or 0
+        )
+        yield CounterMetricFamily("crm_mail_fetched_bytes", "Their size on the servers.", value=fetched["bytes"] or 0)
         yield GaugeMetricFamily("crm_mail_messages", "Messages stored.", value=Message.objects.count())
-        yield GaugeMetricFamily(
-            "crm_mail_fetch_runs_failed",
-            "Failed polls among the last ones that are kept of each mailbox.",
-            value=FetchRun.objects.filter(state=FetchRun.State.FAILED).count(),
-        )
 
 
 def _mailboxes_by_state() -> dict[str, int]:
@@ -99,6 +105,11 @@ def _mailboxes_by_state() -> dict[str, int]:
     for state, is_active, owner_is_active, number in rows:
         numbers[state if is_active and owner_is_active else Mailbox.State.PAUSED] += number
     return numbers
+
+
+def _mailboxes_by_error() -> Iterable[tuple[str, int]]:
+    failing = Mailbox.objects.connected().exclude(error_kind="")
+    return failing.values_list("error_kind").annotate(number=Count("pk")).order_by("error_kind")
 
 
 def _database_answers() -> bool:

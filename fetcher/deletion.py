@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from itertools import islice
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Mailbox
 from fetcher.models import SeenUid
+
+_IN_QUERY = 500
 
 
 def deletable(mailbox: Mailbox) -> QuerySet[SeenUid]:
@@ -29,6 +33,17 @@ def deletable(mailbox: Mailbox) -> QuerySet[SeenUid]:
             return stored.none()
 
 
-def confirm_deleted(mailbox: Mailbox, uids: list[str]) -> None:
+def confirm_deleted(mailbox: Mailbox, uids: Collection[str]) -> None:
     """Note that the server has deleted these messages: its answer to QUIT said so (RFC 1939 section 6)."""
-    SeenUid.objects.filter(mailbox=mailbox, uid__in=uids).update(deleted_at=timezone.now())
+    _note(mailbox, uids, timezone.now())
+
+
+def forget_deleted(mailbox: Mailbox, uids: Collection[str]) -> None:
+    """Note that the server still has these messages, whatever it answered when they were deleted."""
+    _note(mailbox, uids, None)
+
+
+def _note(mailbox: Mailbox, uids: Collection[str], deleted_at: datetime | None) -> None:
+    rest = iter(uids)
+    while some := list(islice(rest, _IN_QUERY)):
+        SeenUid.objects.filter(mailbox=mailbox, uid__in=some).update(deleted_at=deleted_at)

@@ -29,6 +29,8 @@ class Listing:
     numbers: dict[str, int]
     new: dict[str, int]
     is_whole: bool
+    #: UIDs of messages whose deletion the server had confirmed.
+    returned: frozenset[str]
     #: UIDs that stand for several messages, or for none that can be told apart.
     doubled: frozenset[str]
     messages: int
@@ -51,13 +53,14 @@ def look(session: Pop3Session, mailbox: Mailbox, *, whole: bool = False) -> List
         # A UID that is known already stands for two messages: what that means only the whole list tells.
         if not doubled and not mailbox.seen_uids.filter(uid__in=numbers).exists():
             last = listing[-1][1] if listing else before.last_uid
-            return Listing(numbers, numbers, False, doubled, messages, octets, last, before.listed_at)
+            return Listing(numbers, numbers, False, frozenset(), doubled, messages, octets, last, before.listed_at)
     listing = _named(session, None if messages else ())
     numbers, doubled = _by_unique_uid(listing)
-    known = set(mailbox.seen_uids.values_list("uid", flat=True)) if numbers else set()
-    new = {uid: number for uid, number in numbers.items() if uid not in known}
+    deleted = dict(mailbox.seen_uids.values_list("uid", "deleted_at")) if numbers else {}
+    new = {uid: number for uid, number in numbers.items() if uid not in deleted}
+    returned = frozenset(uid for uid in numbers if deleted.get(uid))
     last = dict(listing).get(messages, "")
-    return Listing(numbers, new, True, doubled, messages, octets, last, timezone.now())
+    return Listing(numbers, new, True, returned, doubled, messages, octets, last, timezone.now())
 
 
 def remember(mailbox: Mailbox, listing: Listing) -> None:

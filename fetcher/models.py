@@ -33,7 +33,10 @@ class FetchRun(models.Model):
 
     class Meta:
         ordering = ["-started", "-id"]
-        indexes = [models.Index(fields=["mailbox", "-started", "-id"], name="runs_of_mailbox")]
+        indexes = [
+            models.Index(fields=["mailbox", "-started", "-id"], name="runs_of_mailbox"),
+            models.Index(fields=["mailbox", "state"], condition=models.Q(finished=None), name="open_runs"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.mailbox_id} at {self.started:%Y-%m-%d %H:%M:%S}"

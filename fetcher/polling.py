@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
@@ -28,7 +29,7 @@ from fetcher import deletion, scheduling
 from fetcher.ahead import ahead
 from fetcher.listing import look, remember
 from fetcher.models import FetchRun, SeenUid
-from fetcher.pop3 import Limits, Pop3Error, Pop3Session
+from fetcher.pop3 import Limits, Pop3Error, Pop3Session, SessionBroken
 from mail import rows
 from mail.filing import Arrival, file_messages
 from mail.parsing import ParsedMessage, parse
@@ -44,6 +45,8 @@ BATCH_SECONDS = 5.0
 _IN_QUERY = 500
 #: A poll that is to yield has so many seconds to finish the message that it is reading.
 _GRACE_SECONDS = 300.0
+#: So long no commands are sent ahead to a server that broke under it.
+_ONE_BY_ONE = timedelta(days=1)
 
 Progress = Callable[[FetchRun], None]
 #: A new message and the UID that it has on the server.
@@ -61,7 +64,11 @@ def poll(run: FetchRun, progress: Progress = lambda _run: None) -> FetchRun:
         with scheduling.kept(run):
             finished = work.go()
     except (Pop3Error, ServerError) as error:
-        _fail(run, error.kind, error.sentence, work.login_delay)
+        if work.doubts_pipelining(error):
+            sentence = f"{error.sentence} It is tried again in a minute, asking for one message at a time."
+            _fail(run, "pipelining", sentence, work.login_delay, one_by_one_until=timezone.now() + _ONE_BY_ONE)
+        else:
+            _fail(run, error.kind, error.sentence, work.login_delay)
     except SecretUnreadable:
         _fail(run, "password_unreadable", "The saved password can't be read any more. Enter it again.")
     except scheduling.LeaseLost as error:
@@ -82,13 +89,15 @@ def poll(run: FetchRun, progress: Progress = lambda _run: None) -> FetchRun:
             state=Mailbox.State.OK,
             failures=0,
             last_error="",
+            error_kind="",
+            one_by_one_until=work.one_by_one_until,
             last_fetched_at=timezone.now(),
             next_fetch_at=scheduling.after_success(run.mailbox, work.login_delay) if finished else timezone.now(),
         )
     return run
 
 
-def _fail(run: FetchRun, kind: str, sentence: str, login_delay: timedelta = timedelta(0)) -> None:
+def _fail(run: FetchRun, kind: str, sentence: str, login_delay: timedelta = timedelta(0), **fields: object) -> None:
     """End a run with an error and put the mailbox into the state that the kind of error calls for (R18)."""
     mailbox = run.mailbox
     rejected = kind in {"password_rejected", "password_unreadable"}
@@ -99,8 +108,10 @@ def _fail(run: FetchRun, kind: str, sentence: str, login_delay: timedelta = time
         sentence,
         state=Mailbox.State.PASSWORD_REJECTED if rejected else Mailbox.State.ERROR,
         last_error=sentence,
+        error_kind=kind,
         failures=failures,
         next_fetch_at=None if rejected else scheduling.after_failure(mailbox, failures, kind, login_delay),
+        **fields,
     )
 
 
@@ -113,6 +124,7 @@ class _Poll:
         self.progress = progress
         self.deadline = time.monotonic() + settings.POLL_SECONDS
         self.login_delay = timedelta(0)
+        self.one_by_one_until = self.mailbox.one_by_one_until
         self.refused = 0
         self.is_cut_short = False
 
@@ -122,11 +134,16 @@ class _Poll:
         endpoint = Endpoint(mailbox.incoming_host, mailbox.incoming_port, mailbox.incoming_security)
         limits = Limits(message=settings.MAX_MESSAGE_BYTES)
         with Pop3Session.open(
-            endpoint, timeout=settings.MAIL_SERVER_TIMEOUT, deadline=self.deadline + _GRACE_SECONDS, limits=limits
+            endpoint,
+            timeout=settings.MAIL_SERVER_TIMEOUT,
+            deadline=self.deadline + _GRACE_SECONDS,
+            limits=limits,
+            pipelining=not (self.one_by_one_until and self.one_by_one_until > timezone.now()),
         ) as session:
             self.login_delay = session.login_delay
             session.login(poll_username(mailbox), mailbox.incoming_password.reveal())
             self.listing = look(session, mailbox, whole=deletion.deletable(mailbox).exists())
+            deletion.forget_deleted(mailbox, self.listing.returned)
             new = self.listing.new
             if new and mailbox.last_fetched_at is None:
                 new = self._choose(session, new)
@@ -137,6 +154,10 @@ class _Poll:
             self._leave(session, doomed)
         return finished
 
+    def doubts_pipelining(self, error: Exception) -> bool:
+        """Whether the server may fare better with one command at a time: several were under way and not one message came."""
+        return isinstance(error, SessionBroken) and error.while_pipelining and not self.run.new
+
     def _leave(self, session: Pop3Session, doomed: dict[str, int]) -> None:
         """Delete and sign off. What the server did not confirm stays to be deleted by a later poll."""
         try:
@@ -144,6 +165,8 @@ class _Poll:
             session.quit()
         except Pop3Error as error:
             log.info("mailbox %s: the end of the session was not confirmed: %s", self.mailbox.pk, error.sentence)
+            if self.doubts_pipelining(error):
+                self.one_by_one_until = timezone.now() + _ONE_BY_ONE
         else:
             deleted = [uid for uid, number in doomed.items() if number in marked]
             deletion.confirm_deleted(self.mailbox, deleted)
@@ -215,8 +238,12 @@ class _Poll:
     def _store(self, batch: list[Fetched]) -> None:
         """Commit a batch: messages, UIDs and the run's progress, all or nothing, and only while the mailbox is held."""
         with transaction.atomic():
-            scheduling.renew(self.run)
             fresh = self._without_renamed(batch)
+            scheduling.renew(
+                self.run,
+                fetched_messages=F("fetched_messages") + len(fresh),
+                fetched_bytes=F("fetched_bytes") + sum(arrival.size for _, arrival in fresh),
+            )
             messages = file_messages(self.mailbox, [arrival for _, arrival in fresh])
             now = timezone.now()
             rows.insert(

@@ -92,13 +92,14 @@ def postpone(run: FetchRun) -> None:
         )
 
 
-def renew(run: FetchRun) -> None:
-    """Hold the mailbox for another while. Inside the transaction that stores a batch it is what keeps a late worker out.
+def renew(run: FetchRun, **fields: object) -> None:
+    """Hold the mailbox for another while, and change its `fields`. Inside the transaction that stores a batch it is what
+    keeps a late worker out.
 
     Raises:
         LeaseLost: the lease is somebody else's.
     """
-    if not _extend(Mailbox.objects.filter(pk=run.mailbox_id, lease_token=run.token)):
+    if not _extend(Mailbox.objects.filter(pk=run.mailbox_id, lease_token=run.token), **fields):
         raise LeaseLost(f"mailbox {run.mailbox_id} is no longer held by run {run.pk}")
 
 
@@ -161,7 +162,9 @@ def after_failure(mailbox: Mailbox, failures: int, kind: str = "", login_delay: 
     What the server says of an error decides where that begins: a mailbox in use is free again soon, and what will not go
     away by itself is not asked for every few minutes.
     """
-    first = {"in_use": _SOON, "sys_perm": MAX_BACK_OFF}.get(kind, timedelta(minutes=mailbox.interval_minutes))
+    first = {"in_use": _SOON, "pipelining": _SOON, "sys_perm": MAX_BACK_OFF}.get(
+        kind, timedelta(minutes=mailbox.interval_minutes)
+    )
     back_off = max(_jittered(first * 2 ** min(failures - 1, 10)), login_delay)
     return timezone.now() + min(back_off, MAX_BACK_OFF)
 
@@ -170,8 +173,8 @@ def _jittered(span: timedelta) -> timedelta:
     return span * random.uniform(0.95, 1.05)  # noqa: S311 - spreads load, protects nothing
 
 
-def _extend(held: MailboxQuerySet) -> int:
-    return held.update(lease_until=timezone.now() + timedelta(seconds=settings.LEASE_SECONDS))
+def _extend(held: MailboxQuerySet, **fields: object) -> int:
+    return held.update(lease_until=timezone.now() + timedelta(seconds=settings.LEASE_SECONDS), **fields)
 
 
 def _claim(mailboxes: Sequence[Mailbox]) -> list[FetchRun]:

@@ -91,6 +91,12 @@ def mailbox(
     return made
 
 
+def mailbox_on(port: int, username: str = "user", **fields: Any) -> Mailbox:
+    """A mailbox that is fetched from a server on this port of this machine, unencrypted if not said otherwise."""
+    connection = {"incoming_security": "none", "allow_plain_text": True}
+    return mailbox(incoming_port=port, incoming_username=username, **connection | fields)
+
+
 def share(mailbox: Mailbox, mode: str, excluded_domains: Sequence[str] | None = None) -> None:
     """Choose a sharing mode as the owner would."""
     set_policy(mailbox, actor=mailbox.owner, mode=mode, excluded_domains=excluded_domains)

@@ -15,7 +15,10 @@ from django.utils import timezone
 from accounts.models import Mailbox
 from accounts.organizations import deactivate_user
 from fetcher import scheduling
-from tests import factories
+from mail.models import Message
+from tests import factories, servers
+from tests.fetching import fetch
+from tests.servers import ScriptedPop3Server
 
 pytestmark = pytest.mark.django_db
 
@@ -80,9 +83,22 @@ def test_metrics_count_running_and_failed_polls_and_messages(client: Client) -> 
     assert samples["crm_mail_messages"] == 1
     assert samples["crm_mail_fetches_running"] == 1
     run.refresh_from_db()
-    scheduling.finish(run, run.State.FAILED, "The server is busy.")
+    scheduling.finish(run, run.State.FAILED, "The server is busy.", error_kind="sys_temp")
     samples = metrics(client)
-    assert (samples["crm_mail_fetches_running"], samples["crm_mail_fetch_runs_failed"]) == (0, 1)
+    assert samples["crm_mail_fetches_running"] == 0
+    assert samples['crm_mail_mailboxes_failing{kind="sys_temp"}'] == 1
+
+
+def test_metrics_count_messages_and_bytes_that_were_fetched(client: Client) -> None:
+    """R40: also those that were deleted here since."""
+    raws = [factories.raw_message(subject=f"Message {n}") for n in range(3)]
+    with ScriptedPop3Server(servers.mailbox(*raws)) as server:
+        fetch(factories.mailbox_on(server.port))
+    Message.objects.all().delete()
+    samples = metrics(client)
+    assert samples["crm_mail_fetched_messages_total"] == 3
+    assert samples["crm_mail_fetched_bytes_total"] == sum(map(len, raws))
+    assert samples["crm_mail_messages"] == 0
 
 
 def test_an_empty_installation_has_metrics_too(client: Client) -> None:

@@ -98,14 +98,7 @@ def test_whatever_happens_every_message_is_stored_exactly_once(settings: LazySet
     with UnreliableServer(chance) as server:
         for number in range(MAILBOXES):
             server.add_mailbox(f"user{number}", "secret")
-            factories.mailbox(
-                incoming_port=server.port,
-                incoming_security="none",
-                allow_plain_text=True,
-                incoming_username=f"user{number}",
-                incoming_password="secret",
-                delete_policy=chance.choice(["leave", "after_fetch"]),
-            )
+            factories.mailbox_on(server.port, f"user{number}", delete_policy=chance.choice(["leave", "after_fetch"]))
         stream = Stream(server, chance)
         kills = blows = 0
         until = time.monotonic() + SECONDS

@@ -35,14 +35,7 @@ def test_a_worker_killed_in_mid_fetch_loses_and_doubles_nothing(command: str, ar
             process.wait(PATIENCE)
 
         server.faults.append(Fault(command, Do(kill), argument=argument, nth=1))
-        mailbox = factories.mailbox(
-            incoming_port=server.port,
-            incoming_security="none",
-            allow_plain_text=True,
-            incoming_username="rep",
-            delete_policy="after_fetch",
-            email_address="rep@our.example",
-        )
+        mailbox = factories.mailbox_on(server.port, "rep", delete_policy="after_fetch", email_address="rep@our.example")
         fetch_now(mailbox)
         process.wait(PATIENCE)
         kept_on_server = {raw for _, raw in server.mailboxes["rep"].messages}

@@ -39,14 +39,7 @@ def server() -> Iterator[ScriptedPop3Server]:
 
 def mailbox_on(server: ScriptedPop3Server, **fields: Any) -> Mailbox:
     """A mailbox of ours that is fetched from `server`."""
-    settings = {
-        "incoming_port": server.port,
-        "incoming_security": "none",
-        "allow_plain_text": True,
-        "incoming_username": USER,
-        "incoming_password": PASSWORD,
-    }
-    return factories.mailbox(**settings | fields)
+    return factories.mailbox_on(server.port, USER, **fields)
 
 
 def deliver(server: ScriptedPop3Server, count: int, **fields: Any) -> list[bytes]:
