@@ -63,7 +63,7 @@ MAIL_SERVER_TIMEOUT = env.float("CRM_MAIL_MAIL_SERVER_TIMEOUT", 20.0)
 #: Connections that one worker process has to one mail server at a time.
 CONNECTIONS_PER_HOST = env.int("CRM_MAIL_CONNECTIONS_PER_HOST", 4)
 #: Seconds that one poll may last before it yields and goes on later.
-POLL_SECONDS = env.float("CRM_MAIL_POLL_SECONDS", 60.0)
+POLL_SECONDS = env.float("CRM_MAIL_POLL_SECONDS", 20.0)
 #: Seconds after which a poll lists everything on the server, not only what came after the last it saw.
 FULL_LISTING_SECONDS = env.float("CRM_MAIL_FULL_LISTING_SECONDS", 6 * 3600.0)
 #: Seconds after which the lease of a worker that died ends.

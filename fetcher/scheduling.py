@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import Error, connection, transaction
-from django.db.models import Case, DateTimeField, Q, Value, When
+from django.db.models import Case, DateTimeField, Q, Value, When, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from accounts.mailboxes import NotPossible
@@ -46,9 +47,18 @@ def due() -> MailboxQuerySet:
 
 
 def claim_due(limit: int) -> list[FetchRun]:
-    """Claim up to `limit` due mailboxes, skipping those that another dispatcher is claiming."""
+    """Claim due mailboxes until `limit` runs wait for a worker, skipping those that another dispatcher is claiming.
+
+    Organisations take turns, so that one with thousands of mailboxes does not keep another's waiting (R17).
+    """
+    now = timezone.now()
+    waiting = FetchRun.objects.filter(finished=None, state=FetchRun.State.QUEUED, mailbox__lease_until__gt=now)
+    turn = Window(RowNumber(), partition_by="owner__organization", order_by="next_fetch_at")
+    in_turn = due().annotate(turn=turn).order_by("turn", "next_fetch_at").values_list("pk", flat=True)
     with transaction.atomic():
-        return _claim(list(due().select_for_update(skip_locked=True, of=("self",))[:limit]))
+        chosen = list(in_turn[: max(limit - waiting.count(), 0)])
+        locked = due().filter(pk__in=chosen).select_for_update(skip_locked=True, of=("self",)).in_bulk()
+        return _claim([locked[pk] for pk in chosen if pk in locked])
 
 
 def claim(mailbox: Mailbox) -> tuple[FetchRun, bool]:

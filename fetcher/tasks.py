@@ -19,6 +19,7 @@ from fetcher.models import FetchRun
 
 log = logging.getLogger(__name__)
 
+#: So many claimed mailboxes wait for a worker at most: what is due later need not stand behind a whole backlog.
 DISPATCH_LIMIT = 1_000
 
 
@@ -45,6 +46,9 @@ def poll_mailbox(mailbox_id: int, token: str) -> None:
             polling.poll(run)
         else:
             scheduling.postpone(run)
+    if run.state == FetchRun.State.YIELDED and not polling.stopping.is_set():
+        # It goes on after those that are due by now, without waiting for the next look.
+        dispatch_due()
 
 
 def fetch_now(mailbox: Mailbox) -> FetchRun:

@@ -16,7 +16,8 @@ from fetcher import scheduling
 from fetcher.hosts import connection_to
 from fetcher.models import FetchRun
 from fetcher.tasks import dispatch_due, poll_mailbox
-from tests import factories
+from tests import factories, servers
+from tests.servers import ScriptedPop3Server
 
 pytestmark = pytest.mark.django_db
 
@@ -188,6 +189,43 @@ def test_one_server_never_has_all_connections_of_a_worker() -> None:
             assert is_free
     with connection_to("127.0.0.1", patience=0) as is_free:
         assert is_free
+
+
+def test_organisations_take_turns() -> None:
+    """R17: a large one that is far behind does not keep a small one waiting."""
+    large, small = factories.organization(), factories.organization()
+    many = [factories.mailbox(owner=factories.user(organization=large)) for _ in range(4)]
+    few = [factories.mailbox(owner=factories.user(organization=small)) for _ in range(2)]
+    for place, mailbox in enumerate(many + few):
+        Mailbox.objects.filter(pk=mailbox.pk).update(next_fetch_at=timezone.now() - timedelta(minutes=60 - place))
+    claimed = [run.mailbox_id for run in scheduling.claim_due(4)]
+    assert claimed == [many[0].pk, few[0].pk, many[1].pk, few[1].pk]
+
+
+def test_no_more_is_claimed_than_may_wait() -> None:
+    """R17: who is due later would stand behind all of it."""
+    for _ in range(4):
+        factories.mailbox()
+    (first, _second) = scheduling.claim_due(2)
+    assert scheduling.claim_due(2) == []
+    scheduling.start(first.mailbox_id, first.token)
+    assert len(scheduling.claim_due(2)) == 1
+
+
+def test_a_poll_that_yielded_goes_on_without_waiting_for_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R15: a first import is done in portions; others that are due come in between."""
+    looks: list[None] = []
+    monkeypatch.setattr("fetcher.tasks.dispatch_due", lambda: looks.append(None))
+    raws = [factories.raw_message(subject=f"{n}") for n in range(3)]
+    with ScriptedPop3Server(servers.mailbox(*raws)) as server:
+        mailbox = factories.mailbox_on(server.port)
+        with override_settings(POLL_SECONDS=0):
+            run, _ = scheduling.claim(mailbox)
+            poll_mailbox(mailbox.pk, str(run.token))
+        assert len(looks) == 1
+        run, _ = scheduling.claim(mailbox)
+        poll_mailbox(mailbox.pk, str(run.token))
+    assert len(looks) == 1
 
 
 def test_dispatching_claims_everything_that_is_due() -> None:
