@@ -15,7 +15,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-header --no-annotate --quiet $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-embedded test-services chaos lint format bench bench-reading bench-quiet lock clean
+.PHONY: help run demo test test-embedded test-services chaos lint format bench bench-reading bench-quiet bench-fleet lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -38,6 +38,9 @@ test-services: $(STAMPS)/test ## every test on PostgreSQL and Redis (given, foun
 
 bench-quiet: $(STAMPS)/test ## what a poll costs that finds nothing new, with 10,000 and 50,000 messages left on the server
 	$(PYTHON) -m tests.services $(PYTHON) -m bench.quiet $(BENCH_ARGS)
+
+bench-fleet: $(STAMPS)/test ## polls a second and lateness with 10,000 simulated mailboxes
+	$(PYTHON) -m tests.services $(PYTHON) -m bench.fleet $(BENCH_ARGS)
 
 chaos: export CRM_MAIL_CHAOS_SECONDS ?= 900
 chaos: $(STAMPS)/test ## workers killed, connections cut, queue and database gone, for a quarter of an hour

@@ -289,7 +289,7 @@ class Mailbox(models.Model):
     is_active = models.BooleanField(default=False)
     state = models.CharField(max_length=20, choices=State, default=State.NEVER_FETCHED)
     last_error = models.TextField(blank=True)
-    error_kind = models.CharField(max_length=24, blank=True, help_text="what kind of error the last one was")
+    error_kind = models.CharField(max_length=40, blank=True, help_text="what kind of error the last one was")
     last_fetched_at = models.DateTimeField(null=True, blank=True)
     next_fetch_at = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0)

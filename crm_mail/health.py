@@ -70,7 +70,7 @@ class FetchingCollector(Collector):
         yield mailboxes
         waiting = due()
         oldest = waiting.values_list("next_fetch_at", flat=True).first()
-        late = (timezone.now() - oldest).total_seconds() if oldest else 0.0
+        late = max((timezone.now() - oldest).total_seconds(), 0.0) if oldest else 0.0
         yield GaugeMetricFamily("crm_mail_mailboxes_due", "Mailboxes whose time has come.", value=waiting.count())
         yield GaugeMetricFamily(
             "crm_mail_oldest_due_seconds", "How long the longest overdue mailbox waits.", value=late

@@ -81,7 +81,8 @@ def remember(mailbox: Mailbox, listing: Listing) -> None:
 
 def _begins_as(before: LastListing, session: Pop3Session, messages: int, octets: int) -> bool:
     """Whether the server still shows first what it showed `before`, and little more."""
-    if before.listed_at < timezone.now() - timedelta(seconds=settings.FULL_LISTING_SECONDS):
+    # Listed in the future is what a wrong clock makes of it.
+    if not timedelta(0) <= timezone.now() - before.listed_at <= timedelta(seconds=settings.FULL_LISTING_SECONDS):
         return False
     if not before.messages <= messages <= before.messages + FEW:
         return False

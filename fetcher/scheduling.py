@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 RUNS_KEPT = 50
 MAX_BACK_OFF = timedelta(hours=1)
 _SOON = timedelta(minutes=1)
+#: Intervals, back-off and leases stay well below.
+_TOO_FAR = timedelta(hours=3)
 _ABANDONED = "The worker that ran this stopped before it was done. What it had stored is kept; the next run goes on."
 
 
@@ -37,13 +39,14 @@ class LeaseLost(Exception):
 
 
 def due() -> MailboxQuerySet:
-    """The mailboxes whose time has come and that nobody holds, the longest overdue first."""
+    """The mailboxes whose time has come and that nobody holds, the longest overdue first.
+
+    A time further ahead than any is set comes from a clock that was wrong: it counts as come.
+    """
     now = timezone.now()
-    return (
-        Mailbox.objects.polled()
-        .filter(Q(lease_until=None) | Q(lease_until__lte=now), next_fetch_at__lte=now)
-        .order_by("next_fetch_at")
-    )
+    free = Q(lease_until=None) | Q(lease_until__lte=now) | Q(lease_until__gt=now + _TOO_FAR)
+    has_come = Q(next_fetch_at__lte=now) | Q(next_fetch_at__gt=now + _TOO_FAR)
+    return Mailbox.objects.polled().filter(free, has_come).order_by("next_fetch_at")
 
 
 def claim_due(limit: int) -> list[FetchRun]:

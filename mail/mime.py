@@ -231,9 +231,12 @@ def _sections(raw: bytes, start: int, end: int, boundary: str) -> list[tuple[int
 
 
 def _base64(data: memoryview) -> bytes:
-    """Base64 decoded as far as it goes: what is no digit is skipped, a broken end is left out."""
+    """Base64 decoded as far as it goes: what is no digit is skipped, an end without padding is read all the same."""
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:
         digits = re.sub(rb"[^A-Za-z0-9+/]+", b"", data)
-        return binascii.a2b_base64(digits[: len(digits) // 4 * 4])
+        if len(digits) % 4 == 1:
+            # Six bits are no byte.
+            digits = digits[:-1]
+        return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4))

@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("DATABASE_URL", "CELERY_BROKER_URL", "CACHE_URL")
+#: Tells the command which of them name a server of its own, that it may ill-treat.
+THROW_AWAY = "CRM_MAIL_TEST_THROW_AWAY"
 MISSING = (
     "No {name} to test against. Set {variables}, or install {name} on this machine, "
     "or run on a platform for which the test extras bring it ({wheel})."
@@ -92,7 +94,7 @@ def postgresql() -> Iterator[str]:
         )
         options = (
             f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off -c shared_buffers=512MB "
-            "-c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
+            "-c full_page_writes=off -c max_connections=200"
         )
         control = [binaries / "pg_ctl", "--pgdata", data, "--wait", "--silent"]
         try:
@@ -115,27 +117,54 @@ def redis() -> Iterator[Path]:
     with _folder(account) as folder:
         binary = _redis_binary()
         path = folder / "redis.sock"
-        server = subprocess.Popen(
-            [
-                *(binary, "--port", "0", "--unixsocket", path, "--unixsocketperm", "700"),
-                *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
-                *("--daemonize", "no", "--dir", folder, "--loglevel", "notice"),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            text=True,
-        )
-        try:
-            _wait_until_ready(server)
-            # Read on, so that a full pipe can never stop the server.
-            threading.Thread(target=_drain, args=(server,), daemon=True).start()
+        command = [
+            *(binary, "--port", "0", "--unixsocket", path, "--unixsocketperm", "700"),
+            *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
+            *("--daemonize", "no", "--dir", folder, "--loglevel", "notice"),
+        ]
+        with _kept_running(command):
             version = _run([binary, "--version"], folder, account).split(" sha=")[0]
             _say(f"{version} from {binary}")
             yield path
-        finally:
-            server.kill()
+
+
+@contextlib.contextmanager
+def _kept_running(command: list[Any]) -> Iterator[None]:
+    """A Redis that is started again whenever it ends, as a service manager does it."""
+    ending = threading.Event()
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, text=True
+        )
+
+    server = start()
+
+    def keep() -> None:
+        nonlocal server
+        while True:
+            # Read on, so that a full pipe can never stop the server.
+            _drain(server)
             server.wait()
+            if ending.is_set():
+                return
+            server = start()
+            if ending.is_set():
+                server.kill()
+
+    try:
+        _wait_until_ready(server)
+        keeper = threading.Thread(target=keep, daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ending.set()
+            server.kill()
+            keeper.join()
+    finally:
+        server.kill()
+        server.wait()
 
 
 def _wait_until_ready(server: subprocess.Popen[str]) -> None:
@@ -269,7 +298,8 @@ def main(command: list[str]) -> int:
             for name in NAMES:
                 if os.environ.get(name):
                     _say(f"{name} as given")
-            return _call(command, {**os.environ, **variables})
+            own = " ".join(name for name in NAMES if not os.environ.get(name))
+            return _call(command, {**os.environ, **variables, THROW_AWAY: own})
     except NotAvailableError as error:
         _say(str(error))
         return 2

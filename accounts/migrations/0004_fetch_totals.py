@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="mailbox",
             name="error_kind",
-            field=models.CharField(blank=True, help_text="what kind of error the last one was", max_length=24),
+            field=models.CharField(blank=True, help_text="what kind of error the last one was", max_length=40),
         ),
         migrations.AddField(
             model_name="mailbox",

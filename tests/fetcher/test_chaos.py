@@ -7,33 +7,44 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeVar
 
 import pytest
+import redis
 from celery import current_app
 from django.conf import LazySettings
-from django.db import connection
+from django.db import Error, connection
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from accounts.models import Mailbox
 from fetcher.models import FetchRun
 from fetcher.tasks import dispatch_due
 from mail import blobs
 from mail.models import Message
-from tests import factories
+from tests import factories, services
 from tests.fetching import fetch
 from tests.processes import worker
 from tests.servers import Fault, ScriptedConversation, ScriptedPop3Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+T = TypeVar("T")
+
 MAILBOXES = 20
 #: Seconds after which the lease of a killed worker ends.
 LEASE = 2.0
 KILLS = 2
+#: The servers that may be struck down.
+THROW_AWAY = os.environ.get(services.THROW_AWAY, "")
 SECONDS = float(os.environ.get("CRM_MAIL_CHAOS_SECONDS", "0"))
 
 
@@ -109,9 +120,9 @@ def test_whatever_happens_every_message_is_stored_exactly_once(settings: LazySet
                 enough = len(server.commands) + chance.randint(50, 2_000)
                 while not server.wait_until_heard(enough, 0.3):
                     stream.flow(40)
-                    let_time_pass()
-                    blows += strike(chance)
-                    dispatch_due()
+                    persistently(let_time_pass)
+                    blows += persistently(lambda: strike(chance))
+                    persistently(dispatch_due)
             kills += 1
         server.is_reliable = True
         for mailbox in Mailbox.objects.filter(kind=Mailbox.Kind.POP3):
@@ -141,11 +152,20 @@ def let_time_pass() -> None:
 
 
 def strike(chance: random.Random) -> int:
-    """Now and then the queue forgets everything, or the database hangs up on everybody."""
+    """Now and then the queue forgets everything or is started anew, the database hangs up on everybody or crashes."""
     blow = chance.random()
     if blow < 0.1:
         current_app.control.purge()
-    elif blow < 0.2 and connection.vendor == "postgresql":
+    elif blow < 0.13 and "CELERY_BROKER_URL" in THROW_AWAY:
+        with current_app.connection_for_write() as queue, suppress(redis.ConnectionError):
+            queue.channel().client.shutdown(nosave=True)
+    elif blow < 0.16 and "DATABASE_URL" in THROW_AWAY:
+        # PostgreSQL takes the violent death of one of its processes for a crash: it kills the others and recovers.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            (pid,) = cursor.fetchone()
+        os.kill(pid, signal.SIGKILL)
+    elif blow < 0.25 and connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -154,3 +174,16 @@ def strike(chance: random.Random) -> int:
     else:
         return 0
     return 1
+
+
+def persistently(deed: Callable[[], T]) -> T:
+    """Do something with a database and a queue that may just be starting again."""
+    patience = time.monotonic() + 60
+    while True:
+        try:
+            return deed()
+        except (Error, OperationalError, redis.ConnectionError):
+            if time.monotonic() > patience:
+                raise
+            connection.close()
+            threading.Event().wait(0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 
 import pytest
@@ -189,6 +190,16 @@ def test_one_server_never_has_all_connections_of_a_worker() -> None:
             assert is_free
     with connection_to("127.0.0.1", patience=0) as is_free:
         assert is_free
+
+
+def test_a_clock_that_ran_ahead_stops_nobody() -> None:
+    """What it wrote, hours ahead, would keep a mailbox waiting until then."""
+    waiting, held, later = factories.mailbox(), factories.mailbox(), factories.mailbox()
+    ahead = timezone.now() + timedelta(days=1)
+    Mailbox.objects.filter(pk=waiting.pk).update(next_fetch_at=ahead)
+    Mailbox.objects.filter(pk=held.pk).update(lease_token=uuid.uuid4(), lease_until=ahead)
+    Mailbox.objects.filter(pk=later.pk).update(next_fetch_at=timezone.now() + timedelta(hours=1))
+    assert {run.mailbox_id for run in scheduling.claim_due(10)} == {waiting.pk, held.pk}
 
 
 def test_organisations_take_turns() -> None:
