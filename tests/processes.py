@@ -30,7 +30,8 @@ def environment(**more: str) -> dict[str, str]:
 def worker(**more: str) -> Iterator[subprocess.Popen[bytes]]:
     """A Celery worker as `manage.py up` starts it; killed at the end if it still runs."""
     command = [sys.executable, "-m", "celery", "-A", "crm_mail", "worker", "-P", "threads", "-c", "2", "-l", "INFO"]
-    process = subprocess.Popen([*command, "-n", "tests@%h"], cwd=ROOT, env=environment(**more))
+    command += ["--without-gossip", "--without-mingle", "--without-heartbeat", "-n", "tests@%h"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(**more))
     try:
         yield process
     finally:
