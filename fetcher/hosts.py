@@ -11,6 +11,8 @@ from django.conf import settings
 
 #: So long, in seconds, a poll waits for another to end: longer than most polls take, shorter than a dead server does.
 PATIENCE = 1.0
+#: Stands for the servers of all mailboxes whose last poll failed: what hung once may hang again.
+DOUBTFUL = "doubtful servers"
 
 _freed = threading.Condition()
 _taken: Counter[str] = Counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from contextlib import ExitStack
 from typing import Any
 
 from celery import shared_task
@@ -14,7 +15,7 @@ from kombu.exceptions import OperationalError
 
 from accounts.models import Mailbox
 from fetcher import polling, scheduling
-from fetcher.hosts import connection_to
+from fetcher.hosts import DOUBTFUL, connection_to
 from fetcher.models import FetchRun
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,11 @@ def poll_mailbox(mailbox_id: int, token: str) -> None:
     run = scheduling.start(mailbox_id, uuid.UUID(token))
     if run is None:
         return
-    with connection_to(run.mailbox.incoming_host) as is_free:
-        if is_free:
+    mailbox = run.mailbox
+    with ExitStack() as held:
+        # However many servers hang, together they hold no more threads than one host may.
+        is_free = not mailbox.failures or held.enter_context(connection_to(DOUBTFUL, patience=0))
+        if is_free and held.enter_context(connection_to(mailbox.incoming_host)):
             polling.poll(run)
         else:
             scheduling.postpone(run)

@@ -14,7 +14,7 @@ from accounts.mailboxes import NotPossible, activate, change_mailbox
 from accounts.models import Mailbox
 from accounts.organizations import deactivate_user, reactivate_user
 from fetcher import scheduling
-from fetcher.hosts import connection_to
+from fetcher.hosts import DOUBTFUL, connection_to
 from fetcher.models import FetchRun
 from fetcher.tasks import dispatch_due, poll_mailbox
 from tests import factories, servers
@@ -190,6 +190,17 @@ def test_one_server_never_has_all_connections_of_a_worker() -> None:
             assert is_free
     with connection_to("127.0.0.1", patience=0) as is_free:
         assert is_free
+
+
+def test_servers_that_failed_before_never_have_all_threads_of_a_worker() -> None:
+    """R17: many that hang at once hold up only each other."""
+    mailbox = factories.mailbox()
+    Mailbox.objects.filter(pk=mailbox.pk).update(failures=1)
+    with override_settings(CONNECTIONS_PER_HOST=1), connection_to(DOUBTFUL):
+        (run,) = scheduling.claim_due(10)
+        poll_mailbox(mailbox.pk, str(run.token))
+    run.refresh_from_db()
+    assert run.state == FetchRun.State.QUEUED
 
 
 def test_a_clock_that_ran_ahead_stops_nobody() -> None:
