@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # ruff: noqa: E402
@@ -27,22 +28,32 @@ import tests.environment  # noqa: F401  # must come before Django's settings are
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
 django.setup()
 
-from django.core.management import call_command
 from django.db import connection
-from django.test.utils import setup_databases, teardown_databases
 
 from accounts.models import Mailbox, Organization
 from accounts.servers import Endpoint
 from bench.corpus import generate
-from bench.delay import far_away
+from bench.database import database
 from crm_mail.memory import settle
 from fetcher.pop3 import Pop3Session
 from mail.models import Message
 from tests import factories
 from tests.dovecot import PASSWORD, Dovecot, installed
 from tests.fetching import fetch
+from tests.processes import program
 
 USER = "bench"
+
+
+@contextmanager
+def far_away(port: int, rtt: float) -> Iterator[int]:
+    """The port of a proxy to `port` that takes `rtt` milliseconds there and back; `port` itself for none."""
+    if not rtt:
+        yield port
+        return
+    with program("bench.delay", "--to", f"{port}", "--rtt-ms", f"{rtt}", stdout=subprocess.PIPE) as proxy:
+        assert proxy.stdout is not None
+        yield int(proxy.stdout.readline())
 
 
 def limit(port: int) -> int:
@@ -129,9 +140,7 @@ def main() -> None:
         contestants["mpop"] = mpop
     else:
         print("mpop is not installed (Debian: mpop), so its line is missing.")
-    databases = setup_databases(verbosity=0, interactive=False)
-    try:
-        call_command("createcachetable")
+    with database():
         settle()  # as a worker does
         with Dovecot() as server, far_away(server.port, options.rtt_ms) as port:
             messages = list(generate(options.count, 1, 400, options.attachments))
@@ -149,8 +158,6 @@ def main() -> None:
                     assert fetched == options.count, f"{name} fetched {fetched} of {options.count}"
                 empty()
             peer = options.django_mailbox and django_mailbox(options.django_mailbox, server, messages)
-    finally:
-        teardown_databases(databases, verbosity=0)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     print(f"{options.count} messages, {connection.vendor}, round trip {options.rtt_ms:g} ms")
     for name, median in medians.items():

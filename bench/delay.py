@@ -1,16 +1,12 @@
 """A TCP proxy on loopback that adds a round trip's time: what fetching is like from a server far away.
 
-`python -m bench.delay --to 11110 --rtt-ms 80` prints the port that it listens on. It runs in a process of its own.
+`python -m bench.delay --to 11110 --rtt-ms 80` prints the port that it listens on.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
@@ -48,21 +44,6 @@ async def _serve(port: int, delay: float) -> None:
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         await server.serve_forever()
-
-
-@contextmanager
-def far_away(port: int, rtt: float) -> Iterator[int]:
-    """The port of a proxy to `port` that takes `rtt` milliseconds there and back; `port` itself for none."""
-    if not rtt:
-        yield port
-        return
-    command = [sys.executable, "-m", "bench.delay", "--to", str(port), "--rtt-ms", str(rtt)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
-        assert proxy.stdout is not None
-        try:
-            yield int(proxy.stdout.readline())
-        finally:
-            proxy.kill()
 
 
 if __name__ == "__main__":

@@ -12,11 +12,9 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,36 +26,23 @@ import tests.environment  # noqa: F401  # must come before Django's settings are
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
 django.setup()
 
-from django.core.management import call_command
 from django.db import connection, transaction
-from django.test.utils import override_settings, setup_databases, teardown_databases
+from django.test.utils import override_settings
 from django.utils import timezone
 
 from accounts.models import Mailbox
+from bench.database import database
 from bench.fleet_server import SIZE
 from fetcher.models import FetchRun, LastListing, SeenUid
 from fetcher.tasks import dispatch_due
 from mail.models import Message
 from tests import factories
-from tests.processes import ROOT, environment
+from tests.processes import program, worker
 
 HOSTS = 100
 LEFT = 10
 ORGANIZATIONS = 20
 _TICKS = os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def program(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python module as a process of its own."""
-    command = [sys.executable, "-m", *arguments]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment(**variables), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def build(count: int, port: int) -> list[int]:
@@ -120,24 +105,23 @@ def main() -> None:
     parser.add_argument("--interval", type=float, default=300, help="seconds within which each mailbox comes due")
     options = parser.parse_args()
     with ExitStack() as stack:
-        databases = setup_databases(verbosity=0, interactive=False)
-        stack.callback(teardown_databases, databases, verbosity=0)
-        call_command("createcachetable")
+        stack.enter_context(database())
         folder = Path(tempfile.mkdtemp())
         stack.callback(shutil.rmtree, folder)
         log = folder / "log"
-        server = stack.enter_context(program("bench.fleet_server", str(log), str(LEFT), str(HOSTS)))
+        server = stack.enter_context(
+            program("bench.fleet_server", str(log), str(LEFT), str(HOSTS), stdout=subprocess.PIPE)
+        )
         assert server.stdout is not None
         made = build(options.mailboxes, int(server.stdout.readline()))
-        celery = ("celery", "--quiet", "-A", "crm_mail")
         workers = [
-            stack.enter_context(
-                program(*celery, "worker", "-P", "threads", "-c", "8", "-l", "ERROR", "-n", f"bench{n}@%h")
-            )
-            for n in range(options.workers)
+            stack.enter_context(worker(threads=8, name=f"bench{number}", level="ERROR"))
+            for number in range(options.workers)
         ]
         at_once(made, log)
-        stack.enter_context(program(*celery, "beat", "-l", "ERROR", "-s", str(folder / "beat")))
+        stack.enter_context(
+            program("celery", "--quiet", "-A", "crm_mail", "beat", "-l", "ERROR", "-s", str(folder / "beat"))
+        )
         steadily(made, log, options.interval, workers, server)
 
 

@@ -24,13 +24,13 @@ import tests.environment  # noqa: F401  # must come before Django's settings are
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
 django.setup()
 
-from django.core.management import call_command
 from django.db import connection
-from django.test.utils import CaptureQueriesContext, setup_databases, teardown_databases
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Mailbox
 from bench.__main__ import cpu_seconds, mpop_command
+from bench.database import database
 from crm_mail.memory import settle
 from fetcher import polling, scheduling
 from tests import factories
@@ -74,9 +74,7 @@ def main() -> None:
     if not installed():
         sys.exit("The benchmark needs Dovecot (Debian: dovecot-pop3d) and root.")
     with ExitStack() as stack:
-        databases = setup_databases(verbosity=0, interactive=False)
-        stack.callback(teardown_databases, databases, verbosity=0)
-        call_command("createcachetable")
+        stack.enter_context(database())
         settle()
         server = stack.enter_context(Dovecot())
         print(f"a poll that finds nothing new, {connection.vendor}, client CPU in ms")

@@ -34,14 +34,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
 django.setup()
 
 from django.conf import settings
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
-from django.test.utils import setup_databases, teardown_databases
 from django.urls import reverse
 
 import crm_mail.wsgi  # noqa: F401  # as the server that is measured starts
 from accounts.models import Organization
+from bench.database import database
 from bench.population import Population, check, grow, mark_reading, populate, stored
 from mail.models import Correspondence, Message, Participant, Thread
 
@@ -304,12 +303,8 @@ def main() -> None:
         parser.error("--requests must be 2 or more")
     keep = options.keep or options.reuse
     settings.ALLOWED_HOSTS = ["testserver"]  # not the test environment, which copies each context that is rendered
-    databases = setup_databases(verbosity=0, interactive=False, keepdb=keep)
-    try:
-        call_command("createcachetable")
+    with database(keep=keep):
         within = run(options)
-    finally:
-        teardown_databases(databases, verbosity=0, keepdb=keep)
     sys.exit(0 if within else 1)
 
 

@@ -26,6 +26,9 @@ virtual.Channel.Message = Hint
 # Nor is what was not answered put back, which fails in the same way.
 virtual.Channel.do_restore = False
 
+#: The arguments of Celery for a worker. Workers agree through the database: they need not greet or watch each other.
+WORKER = "-A crm_mail worker --pool threads --without-gossip --without-mingle --without-heartbeat"
+
 app = Celery("crm_mail")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

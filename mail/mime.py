@@ -10,9 +10,10 @@ from __future__ import annotations
 import binascii
 import quopri
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote_to_bytes
 
 MAX_DEPTH = 100
@@ -40,6 +41,27 @@ _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 class TooMuch(Exception):
     """The message has more levels or parts than anybody needs; `str()` is a sentence for people."""
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def remembering_short(chars: int, answers: int) -> Callable[[F], F]:
+    """Have a function of a text remember so many answers, those to texts of at most `chars` characters.
+
+    Long texts are rarely the same, and strangers could fill the memory with them.
+    """
+
+    def remembering(function: F) -> F:
+        remembered = lru_cache(maxsize=answers)(function)
+
+        @wraps(function)
+        def answer(text: str, *more: Hashable) -> Any:
+            return (remembered if len(text) <= chars else function)(text, *more)
+
+        return cast("F", answer)
+
+    return remembering
 
 
 @dataclass(slots=True)
@@ -189,20 +211,14 @@ def _extended(sections: list[tuple[int, bool, str]]) -> str:
         return data.decode("utf-8", "surrogateescape")
 
 
+@remembering_short(MAX_REMEMBERED_CHARS, 1_024)
 def _content_type(value: str, default: str) -> tuple[str, Mapping[str, str]]:
-    """The type and the parameters of a part. Most parts have one of a few: short ones are remembered."""
-    return _known_type(value, default) if len(value) <= MAX_REMEMBERED_CHARS else _read_type(value, default)
-
-
-def _read_type(value: str, default: str) -> tuple[str, Mapping[str, str]]:
+    """The type and the parameters of a part. Most parts have one of a few."""
     match = _TYPE.match(value[:1_000].lower())
     if match:
         return match[1], read_parameters(value)
     # RFC 2045 section 5.2: what has no type, or an unreadable one, is plain text.
     return (default, {}) if "/" not in value[:1_000] else ("application/octet-stream", read_parameters(value))
-
-
-_known_type = lru_cache(maxsize=1_024)(_read_type)
 
 
 def _sections(raw: bytes, start: int, end: int, boundary: str) -> list[tuple[int, int]]:

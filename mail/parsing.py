@@ -13,7 +13,7 @@ import html as html_module
 import logging
 import quopri
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -384,16 +384,10 @@ def _participants(headers: mime.Fields) -> tuple[tuple[ParsedParticipant, ...], 
     return tuple(found.values()), unknown
 
 
-def _addresses(value: str) -> Iterable[tuple[str, str]]:
-    """The names and addresses of a header. The same few people write to each other: short lists are remembered."""
-    return _known_addresses(value) if len(value) <= MAX_REMEMBERED_CHARS else _read_addresses(value)
-
-
-def _read_addresses(value: str) -> tuple[tuple[str, str], ...]:
+@mime.remembering_short(MAX_REMEMBERED_CHARS, 4_096)
+def _addresses(value: str) -> tuple[tuple[str, str], ...]:
+    """The names and addresses of a header. The same few people write to each other."""
     return tuple(parse_address_list(_clean(value), decode_words))
-
-
-_known_addresses = lru_cache(maxsize=4_096)(_read_addresses)
 
 
 def _shortened(references: list[str]) -> tuple[str, ...]:

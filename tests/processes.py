@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.db import connection
+
+from crm_mail.celery import WORKER
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0
@@ -27,13 +29,23 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def worker(**more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Celery worker as `manage.py up` starts it; killed at the end if it still runs."""
-    command = [sys.executable, "-m", "celery", "-A", "crm_mail", "worker", "-P", "threads", "-c", "2", "-l", "INFO"]
-    command += ["--without-gossip", "--without-mingle", "--without-heartbeat", "-n", "tests@%h"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(**more))
+def program(*arguments: str, stdout: int | None = None, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python module with its arguments as a process on the test's database; killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments], cwd=ROOT, env=environment(**more), stdout=stdout, text=True
+    )
     try:
         yield process
     finally:
         process.kill()
         process.wait(PATIENCE)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def worker(
+    *, threads: int = 2, name: str = "tests", level: str = "INFO", **more: str
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A Celery worker as `manage.py up` starts it; killed at the end if it still runs."""
+    options = ("--concurrency", f"{threads}", "--loglevel", level, "--hostname", f"{name}@%h")
+    return program("celery", *WORKER.split(), *options, **more)

@@ -137,8 +137,8 @@ def test_whatever_happens_every_message_is_stored_exactly_once(settings: LazySet
     sent = Counter((user, raw) for user, raws in stream.sent.items() for raw in raws)
     stored = Counter((message.mailbox.incoming_username, blobs.read(message)) for message in messages())
     print(  # noqa: T201 - what a long run is for
-        f"\nchaos {seed}: {sent.total()} messages sent, {kills} workers killed, {given_up} ended by themselves, {server.cuts} connections cut, "
-        f"{blows} other blows, {FetchRun.objects.count()} runs kept; "
+        f"\nchaos {seed}: {sent.total()} messages sent, {kills} workers killed, {given_up} ended by themselves, "
+        f"{server.cuts} connections cut, {blows} other blows, {FetchRun.objects.count()} runs kept; "
         f"lost {(sent - stored).total()}, doubled {(stored - sent).total()}"
     )
     assert (sent - stored).total() == 0, seed

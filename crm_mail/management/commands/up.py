@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from crm_mail import secrets
+from crm_mail.celery import WORKER
 from crm_mail.supervisor import Child, Supervisor, WebProbe, listen, url_of
 
 
@@ -79,11 +80,7 @@ def _programs(listener: int) -> tuple[Child, ...]:
         "--no-control-socket --log-level warning"
     )
     scheduler = "celery --quiet -A crm_mail beat --scheduler celery.beat:Scheduler --loglevel INFO"
-    # There is one worker here: it has no neighbours to greet or to watch.
-    worker = (
-        "celery --quiet -A crm_mail worker --pool threads --concurrency 8 --loglevel INFO "
-        "--without-gossip --without-mingle --without-heartbeat"
-    )
+    worker = f"celery --quiet {WORKER} --concurrency 8 --loglevel INFO"
     return (
         Child("web", _python(web), pass_fds=(listener,), environment=environment),
         Child("scheduler", _python(scheduler), environment=environment),
