@@ -11,8 +11,9 @@ SOURCES := accounts api bench crm_mail customers fetcher mail portal sender shar
 PYTEST_ARGS ?= -n 2
 # A bare `pip` on the machine may be configured for another Python; this one always belongs to the venv.
 PIP_INSTALL := $(PYTHON) -m pip install --disable-pip-version-check --no-input --quiet --require-hashes
+# Extras stay in the names: pip would choose the newest of `name[extra]` beside a pinned `name`, and refuse it for its hash.
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --quiet $(LOCK_ARGS)
+	--no-header --no-annotate --no-strip-extras --quiet $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-embedded test-services chaos lint format bench bench-reading bench-quiet bench-fleet lock clean

@@ -22,6 +22,7 @@ from customers.changes import change_customer, create_customer
 from customers.models import Customer, CustomerQuerySet
 from mail.matching import with_customer
 from mail.models import MessageQuerySet
+from sharing import records
 from sharing.modes import modes_of
 from sharing.policies import is_ticked, may_tick, tick, untick
 from sharing.visibility import listed_once, visible_to
@@ -122,12 +123,44 @@ class CustomerDetail(_CustomerView):
 
     def delete(self, _request: Request, pk: int) -> Response:
         """Delete it. Its mail stays with its owners and is no longer shared on its account."""
-        self.customer(pk).delete()
+        records.delete(self.caller, self.customer(pk))
         return Response(status=204)
 
     def _changed(self, customer: Customer, given: dict[str, Any]) -> Response:
         with about("emails"):
             return self.shown(change_customer(customer, **given))
+
+
+class LeadConversion(_CustomerView):
+    """A lead that becomes a contact."""
+
+    @extend_schema(request=None)
+    def post(self, _request: Request, pk: int) -> Response:
+        """Convert it: it keeps its id, mail and shares, and is found among the contacts; 409 for one that is a contact."""
+        return self.shown(records.convert(self.caller, self.customer(pk)).customer)
+
+
+class MergeSerializer(StrictSerializer):
+    """The record that becomes part of this one: a lead or contact."""
+
+    other = serializers.IntegerField(min_value=1)
+
+
+class CustomerMerge(_CustomerView):
+    """Two records that are one person."""
+
+    @extend_schema(request=MergeSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Merge `other` into this one, which keeps its fields and is given what it lacks; shares of both stay."""
+        kept = self.customer(pk)
+        given = MergeSerializer(data=request.data, context=self.get_serializer_context())
+        given.is_valid(raise_exception=True)
+        everybody = Customer.objects.for_organization(self.caller.organization)
+        other = everybody.filter(pk=given.validated_data["other"]).first()
+        if other is None:
+            raise ValidationError({"other": ["There is no such record."]})
+        with about("other"):
+            return self.shown(records.merge(self.caller, kept, other).customer)
 
 
 class CustomerEmails(MessageListView, _CustomerView):

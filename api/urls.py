@@ -31,10 +31,12 @@ urlpatterns = [
         for pattern in (
             path(f"{prefix}/", customers.Customers.as_view(kind=kind)),
             path(f"{prefix}/<int:pk>/", customers.CustomerDetail.as_view(kind=kind)),
+            path(f"{prefix}/<int:pk>/merge/", customers.CustomerMerge.as_view(kind=kind)),
             path(f"{prefix}/<int:pk>/emails/", customers.CustomerEmails.as_view(kind=kind)),
             path(f"{prefix}/<int:pk>/share-emails/", customers.CustomerShareEmails.as_view(kind=kind)),
         )
     ),
+    path("leads/<int:pk>/convert/", customers.LeadConversion.as_view(kind=Customer.Kind.LEAD)),
     path("messages/", messages.Messages.as_view()),
     path("messages/<int:pk>/", messages.MessageDetail.as_view()),
     path("messages/<int:pk>/raw/", messages.MessageRaw.as_view()),

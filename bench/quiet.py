@@ -1,6 +1,7 @@
 """`make bench-quiet`: what a poll that finds nothing new costs, however much was left on the server, beside mpop.
 
-Processor time of the client alone: from the claim to the end of the run, database included. The median of many polls.
+Processor time of the client, the median of many polls: once for the session with the server alone, and once for all that
+a worker does, which is mostly book-keeping in the database. The claim is the scheduler's, who makes many at once.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 # ruff: noqa: E402
 import django
@@ -24,18 +27,26 @@ import tests.environment  # noqa: F401  # must come before Django's settings are
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
 django.setup()
 
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.mailboxes import poll_username
 from accounts.models import Mailbox
+from accounts.servers import Endpoint
 from bench.__main__ import cpu_seconds, mpop_command
 from bench.database import database
 from crm_mail.memory import settle
 from fetcher import polling, scheduling
+from fetcher.listing import look
+from fetcher.models import FetchRun
+from fetcher.pop3 import Pop3Session
 from tests import factories
 from tests.dovecot import PASSWORD, Dovecot, installed
 from tests.fetching import fetch
+
+T = TypeVar("T")
 
 
 def mailbox_of(server: Dovecot, user: str) -> Mailbox:
@@ -45,23 +56,39 @@ def mailbox_of(server: Dovecot, user: str) -> Mailbox:
     return mailbox
 
 
-def quiet_poll(mailbox: Mailbox) -> None:
-    """One poll as scheduler and worker do it, when the mailbox is due."""
+def claim(mailbox: Mailbox) -> FetchRun:
+    """The scheduler's part, when the mailbox is due."""
     Mailbox.objects.filter(pk=mailbox.pk).update(next_fetch_at=timezone.now())
     (claimed,) = scheduling.claim_due(1)
-    run = scheduling.start(mailbox.pk, claimed.token)
+    return claimed
+
+
+def quiet_poll(claimed: FetchRun) -> None:
+    """The worker's part."""
+    run = scheduling.start(claimed.mailbox_id, claimed.token)
     assert run is not None
     polling.poll(run)
     assert (run.state, run.new) == ("done", 0), run.error
 
 
-def cost(deed: Callable[[], object], times: int) -> float:
-    """Processor time of one `deed` in milliseconds."""
+def session(mailbox: Mailbox) -> None:
+    """What of it is talk with the server."""
+    endpoint = Endpoint(mailbox.incoming_host, mailbox.incoming_port, mailbox.incoming_security)
+    limit = settings.MAIL_SERVER_TIMEOUT
+    with Pop3Session.open(endpoint, timeout=limit, deadline=time.monotonic() + limit) as talk:
+        talk.login(poll_username(mailbox), mailbox.incoming_password.reveal())
+        assert not look(talk, mailbox, whole=False).new
+        talk.quit()
+
+
+def cost(deed: Callable[[T], object], times: int, before: Callable[[], T]) -> float:
+    """Processor time of one `deed` in milliseconds, without what is made ready `before` it."""
     spent = []
     for _ in range(times):
-        before = cpu_seconds()
-        deed()
-        spent.append(cpu_seconds() - before)
+        ready = before()
+        began = cpu_seconds()
+        deed(ready)
+        spent.append(cpu_seconds() - began)
     return statistics.median(spent) * 1000
 
 
@@ -78,21 +105,24 @@ def main() -> None:
         settle()
         server = stack.enter_context(Dovecot())
         print(f"a poll that finds nothing new, {connection.vendor}, client CPU in ms")
-        ours = []
+        ours: list[float] = []
         for count in options.counts:
             user = f"left{count}"
             server.add_messages(user, (b"Subject: %d\r\n\r\nHello\r\n" % number for number in range(count)))
             mailbox = mailbox_of(server, user)
-            quiet_poll(mailbox)
+            quiet_poll(claim(mailbox))
+            claimed = claim(mailbox)
             with CaptureQueriesContext(connection) as queries:
-                quiet_poll(mailbox)
-            ours.append(cost(lambda mailbox=mailbox: quiet_poll(mailbox), options.times))  # type: ignore[misc]
-            line = f"{count:7} left: crm_mail {ours[-1]:6.1f} ({len(queries)} statements)"
+                quiet_poll(claimed)
+            mailbox.refresh_from_db()
+            alone = cost(session, options.times, lambda mailbox=mailbox: mailbox)  # type: ignore[misc]
+            ours.append(cost(quiet_poll, options.times, lambda mailbox=mailbox: claim(mailbox)))  # type: ignore[misc]
+            line = f"{count:7} left: session {alone:4.1f}   whole poll {ours[-1]:4.1f} ({len(queries)} statements)"
             if shutil.which("mpop"):
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
                 command = mpop_command(server.port, folder, user)
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-                theirs = cost(lambda command=command: subprocess.run(command, check=True), options.times // 5)  # type: ignore[misc]
+                theirs = cost(lambda ready: subprocess.run(ready, check=True), options.times // 5, lambda c=command: c)  # type: ignore[misc]
                 line += f"   mpop {theirs:6.1f}   {ours[-1] / theirs:.2f} x mpop"
             print(line)
         print(f"most over least: {max(ours) / min(ours):.2f}")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.dispatch import Signal
+from django.utils import timezone
 
 from accounts.addresses import normalize_address
-from customers.models import Customer, CustomerAddress
+from accounts.mailboxes import NotPossible
+from accounts.models import User
+from customers.models import UNDO_FOR, Customer, CustomerAddress, RecordChange
 
 MAX_ADDRESSES = 20
 
-#: Sent inside the transaction, with `customer`: its addresses are others now, so other mail is its correspondence.
+#: Sent inside the transaction, with `customers` (ids) that lost addresses and the `added` rows: other mail is theirs now.
 addresses_changed = Signal()
 
 
@@ -42,10 +45,21 @@ def create_customer(*, addresses: Sequence[str], **fields: Any) -> Customer:
         ValidationError: an address is not usable; nothing was created.
     """
     checked = check_addresses(addresses)
-    with transaction.atomic():
-        customer = Customer.objects.create(**fields)
-        _replace_addresses(customer, checked)
+    customer = Customer(**fields)
+    create_customers([(customer, checked)])
     return customer
+
+
+def create_customers(made: Iterable[tuple[Customer, Sequence[str]]]) -> None:
+    """Save new records of one organisation with their addresses, which were checked, in a few statements however many."""
+    made = list(made)
+    with transaction.atomic():
+        Customer.objects.bulk_create(customer for customer, _ in made)
+        added = CustomerAddress.objects.bulk_create(
+            row for customer, addresses in made for row in _address_rows(customer, addresses)
+        )
+        if added:
+            addresses_changed.send(sender=Customer, customers=[], added=added)
 
 
 def change_customer(
@@ -61,13 +75,13 @@ def change_customer(
     without, that mail leaves the record (R29).
 
     Raises:
+        NotPossible: it was deleted meanwhile.
         ValidationError: an address is not usable; nothing was changed.
     """
     checked = None if addresses is None else check_addresses(addresses)
     with transaction.atomic():
-        for name, value in fields.items():
-            setattr(customer, name, value)
-        customer.save()
+        _lock(customer.pk)
+        _assign(customer, fields)
         if checked is not None:
             if keep_earlier_mail:
                 kept = customer.addresses.values_list("address", flat=True)
@@ -76,19 +90,158 @@ def change_customer(
     return customer
 
 
-def _replace_addresses(customer: Customer, addresses: Sequence[str]) -> None:
-    before = list(customer.addresses.values_list("address", "is_primary"))
-    after = [(address, number == 0) for number, address in enumerate(addresses)]
-    if before == after:
+def convert_lead(lead: Customer, *, actor: User) -> RecordChange:
+    """Make a contact of a lead; it stays the same record, with its mail, shares and history (R27).
+
+    Raises:
+        NotPossible: it is a contact already, or no longer there.
+    """
+    with transaction.atomic():
+        (customer,) = _lock(lead.pk)
+        if customer.kind != Customer.Kind.LEAD:
+            raise NotPossible(f"{customer} is a contact already.")
+        return _change(customer, {"kind": Customer.Kind.CONTACT}, RecordChange.Kind.CONVERTED, actor)
+
+
+def delete_customer(customer: Customer, *, actor: User) -> RecordChange:
+    """Delete a record. Its mail leaves it at once; for a day it can be brought back.
+
+    Raises:
+        NotPossible: it is no longer there.
+    """
+    with transaction.atomic():
+        (gone,) = _lock(customer.pk)
+        addresses = _addresses(gone)
+        _take_away(gone)
+        return _note(gone, RecordChange.Kind.DELETED, actor, gone=gone, gone_addresses=addresses)
+
+
+def merge_customers(kept: Customer, other: Customer, *, actor: User, taken: Collection[str] = ()) -> RecordChange:
+    """Make one record of two: `kept` gets the addresses of `other`, and with them its mail; `other` is gone (R27).
+
+    `taken` names what `other` knows better: `name`, `company`, `phone`, `owner`, `primary` (its primary address). What
+    `kept` lacks is filled in anyway, notes are joined, and a lead merged with a contact is a contact.
+
+    Raises:
+        NotPossible: they are one record, or not both there.
+        ValidationError: together they have too many addresses; nothing was changed.
+    """
+    if kept.pk == other.pk:
+        raise NotPossible("A record can't be merged with itself.")
+    with transaction.atomic():
+        kept, other = _lock(kept.pk, other.pk)
+        fields = {name: getattr(other, name) for name in ("first_name", "last_name") if "name" in taken}
+        for choice, name in (("company", "company"), ("phone", "phone"), ("owner", "owner_id")):
+            if choice in taken or not getattr(kept, name):
+                fields[name] = getattr(other, name)
+        if Customer.Kind.CONTACT in (kept.kind, other.kind):
+            fields["kind"] = Customer.Kind.CONTACT
+        fields["notes"] = "\n\n".join(dict.fromkeys(filter(None, (kept.notes, other.notes))))
+        ours, theirs = _addresses(kept), _addresses(other)
+        both = [*theirs[:1], *ours, *theirs] if "primary" in taken else [*ours, *theirs]
+        checked = check_addresses(both)
+        _take_away(other, merged_into=kept)
+        _replace_addresses(kept, checked)
+        brought = [address for address in theirs if address not in ours]
+        return _change(
+            kept, fields, RecordChange.Kind.MERGED, actor, gone=other, gone_addresses=theirs, brought=brought
+        )
+
+
+def undo_change(change: RecordChange) -> Customer:
+    """Undo a conversion, deletion or merge; what was edited since stays as it was edited. The record that it was done to.
+
+    Raises:
+        NotPossible: it was undone before, its day is over, or the record was deleted or merged since.
+    """
+    with transaction.atomic():
+        found = RecordChange.objects.can_be_undone().select_for_update().filter(pk=change.pk).first()
+        if found is None:
+            raise NotPossible("This can't be undone any more.")
+        change = found
+        change.undone_at = timezone.now()
+        change.save(update_fields=["undone_at"])
+        if change.gone_id != change.customer_id:
+            (kept,) = _lock(change.customer_id)
+            unedited = {name: was for name, was in change.before.items() if getattr(kept, name) == change.after[name]}
+            _assign(kept, unedited)
+            _replace_addresses(kept, [address for address in _addresses(kept) if address not in change.brought])
+        if change.gone_id:
+            gone = Customer.with_deleted.select_for_update().get(pk=change.gone_id)
+            _assign(gone, {"deleted_at": None, "merged_into": None})
+            _replace_addresses(gone, change.gone_addresses)
+        return Customer.objects.get(pk=change.customer_id)
+
+
+def forget_deleted() -> int:
+    """Delete for good what can't be brought back any more. How many records.
+
+    A merged one keeps its row, by which the audit log and old links find the record that it became part of.
+    """
+    over = timezone.now() - UNDO_FOR
+    gone = Customer.with_deleted.filter(deleted_at__lte=over, merged_into=None)
+    count = gone.count()
+    gone.delete()
+    RecordChange.objects.filter(done_at__lte=over).delete()
+    return count
+
+
+def _lock(*ids: int) -> list[Customer]:
+    """The records, locked until the transaction ends: mail being filed for them meanwhile waits, or is waited for."""
+    found = {
+        customer.pk: customer for customer in Customer.objects.select_for_update().filter(pk__in=ids).order_by("pk")
+    }
+    if len(found) < len(ids):
+        raise NotPossible("This record was deleted or merged meanwhile.")
+    return [found[pk] for pk in ids]
+
+
+def _change(
+    customer: Customer, fields: dict[str, Any], kind: RecordChange.Kind, actor: User, **details: Any
+) -> RecordChange:
+    changed = {name: value for name, value in fields.items() if getattr(customer, name) != value}
+    before = {name: getattr(customer, name) for name in changed}
+    _assign(customer, changed)
+    return _note(customer, kind, actor, before=before, after=changed, **details)
+
+
+def _note(customer: Customer, kind: RecordChange.Kind, actor: User, **details: Any) -> RecordChange:
+    return RecordChange.objects.create(
+        organization_id=customer.organization_id, actor=actor, kind=kind, customer=customer, **details
+    )
+
+
+def _assign(customer: Customer, fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        setattr(customer, name, value)
+    customer.save(update_fields=list(fields))
+
+
+def _take_away(customer: Customer, **fields: Any) -> None:
+    _replace_addresses(customer, [])
+    _assign(customer, {"deleted_at": timezone.now(), **fields})
+
+
+def _addresses(customer: Customer) -> list[str]:
+    return list(customer.addresses.values_list("address", flat=True))
+
+
+def _address_rows(customer: Customer, addresses: Iterable[str]) -> list[CustomerAddress]:
+    return [
+        CustomerAddress(
+            customer=customer, organization_id=customer.organization_id, address=address, is_primary=number == 0
+        )
+        for number, address in enumerate(addresses)
+    ]
+
+
+def _replace_addresses(customer: Customer, addresses: Iterable[str]) -> None:
+    before = dict(customer.addresses.values_list("address", "is_primary"))
+    rows = _address_rows(customer, addresses)
+    if list(before.items()) == [(row.address, row.is_primary) for row in rows]:
         return
     customer.addresses.all().delete()
-    CustomerAddress.objects.bulk_create(
-        CustomerAddress(
-            customer=customer,
-            organization_id=customer.organization_id,
-            address=address,
-            is_primary=is_primary,
-        )
-        for address, is_primary in after
-    )
-    addresses_changed.send(sender=Customer, customer=customer)
+    CustomerAddress.objects.bulk_create(rows)
+    lost = [customer.pk] if before.keys() - {row.address for row in rows} else []
+    added = [row for row in rows if row.address not in before]
+    addresses_changed.send(sender=Customer, customers=lost, added=added)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
 
 from django.db import models
-from django.db.models import ExpressionWrapper, Q, Value
+from django.db.models import Case, ExpressionWrapper, Q, Value, When
 from django.db.models.functions import StrIndex, Substr
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.addresses import normalize_address
@@ -15,6 +17,10 @@ from accounts.models import ADDRESS_LENGTH, Organization, User
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
+
+#: So long a conversion, deletion or merge can be undone.
+UNDO_FOR = timedelta(days=1)
+_MOST_MERGES = 20
 
 
 class CustomerQuerySet(models.QuerySet["Customer"]):
@@ -42,15 +48,59 @@ class CustomerQuerySet(models.QuerySet["Customer"]):
             )
         return found
 
+    def in_order(self, order: str) -> CustomerQuerySet:
+        """By `name`, by `company` (those without one last), or the `newest` first."""
+        names = ("last_name", "first_name", "id")
+        if order == "company":
+            return self.order_by(Case(When(company="", then=1), default=0), "company", *names)
+        return self.order_by("-created_at", "-id") if order == "newest" else self.order_by(*names)
+
     def with_address(self, address: str) -> CustomerQuerySet:
         """Customers that have exactly this address, primary or secondary, however it is spelled."""
         return self.filter(
             pk__in=CustomerAddress.objects.filter(address=normalize_address(address) or "").values("customer")
         )
 
+    def sharing_an_address(self, customer: Customer) -> CustomerQuerySet:
+        """The others that have an address of `customer` too."""
+        theirs = CustomerAddress.objects.filter(customer=customer).values("address")
+        same = CustomerAddress.objects.filter(organization=customer.organization_id, address__in=theirs)
+        return self.exclude(pk=customer.pk).filter(pk__in=same.values("customer"))
+
+    def like(self, customer: Customer) -> CustomerQuerySet:
+        """The others that may be the same person: an address in common, or the name, and no different company."""
+        named = Q(first_name__iexact=customer.first_name, last_name__iexact=customer.last_name)
+        if customer.company:
+            named &= Q(company__iexact=customer.company) | Q(company="")
+        return self.exclude(pk=customer.pk).filter(named | Q(pk__in=self.sharing_an_address(customer).values("pk")))
+
+    def moved(self, pk: int) -> Customer | None:
+        """The record that `pk` is now, after merges and a conversion; None if there is none. Ask it of `with_deleted`."""
+        found = self.filter(pk=pk).first()
+        for _ in range(_MOST_MERGES):
+            if found is None or found.merged_into_id is None:
+                break
+            found = self.filter(pk=found.merged_into_id).first()
+        return found if found is not None and found.deleted_at is None else None
+
+
+_AllCustomers = models.Manager.from_queryset(CustomerQuerySet)
+
+
+class PresentManager(_AllCustomers["Customer"]):
+    """The records that are there: without those that were deleted or merged into another."""
+
+    def get_queryset(self) -> CustomerQuerySet:
+        """Of these every question begins."""
+        return cast("CustomerQuerySet", super().get_queryset().filter(deleted_at=None))
+
 
 class Customer(models.Model):
-    """Somebody outside the organisation whose mail matters to it: a lead, or the contact that a lead became."""
+    """Somebody outside the organisation whose mail matters to it: a lead, or the contact that a lead became.
+
+    A deleted record keeps its row and its ticks while that can be undone, but no address: no mail is found by it. One
+    that was merged keeps the row for good and names the record that it became part of.
+    """
 
     class Kind(models.TextChoices):
         """How far the relation has come."""
@@ -67,8 +117,11 @@ class Customer(models.Model):
     notes = models.TextField(blank=True, max_length=20_000)
     owner = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="customers")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+    merged_into = models.ForeignKey("self", models.SET_NULL, null=True, editable=False, related_name="+")
 
-    objects = CustomerQuerySet.as_manager()
+    objects = PresentManager()
+    with_deleted = CustomerQuerySet.as_manager()
 
     if TYPE_CHECKING:
         addresses: RelatedManager[CustomerAddress]
@@ -85,10 +138,19 @@ class Customer(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def get_absolute_url(self) -> str:
+        """Its page."""
+        return reverse("customer", args=[f"{self.kind}s", self.pk])
+
     @property
     def name(self) -> str:
         """First and last name, as they are written."""
         return f"{self.first_name} {self.last_name}".strip()
+
+    @property
+    def primary_address(self) -> str:
+        """The address that is used to write to them; empty without one."""
+        return next((address.address for address in self.addresses.all()), "")
 
 
 class CustomerAddressQuerySet(models.QuerySet["CustomerAddress"]):
@@ -121,3 +183,50 @@ class CustomerAddress(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+
+class RecordChangeQuerySet(models.QuerySet["RecordChange"]):
+    """Named questions about changes."""
+
+    def for_organization(self, organization: Organization) -> RecordChangeQuerySet:
+        """The changes of one organisation's records."""
+        return self.filter(organization=organization)
+
+    def can_be_undone(self) -> RecordChangeQuerySet:
+        """Those whose day is not over, the latest first."""
+        return self.filter(undone_at=None, done_at__gt=timezone.now() - UNDO_FOR).order_by("-done_at", "-id")
+
+
+class RecordChange(models.Model):
+    """A conversion, deletion or merge of records, with what undoing it needs (R27)."""
+
+    class Kind(models.TextChoices):
+        """What was done."""
+
+        CONVERTED = "converted", "converted to a contact"
+        DELETED = "deleted", "deleted"
+        MERGED = "merged", "merged"
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    actor = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    kind = models.CharField(max_length=10, choices=Kind)
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="+", help_text="whom it was done to")
+    gone = models.ForeignKey(
+        Customer, models.CASCADE, null=True, related_name="+", help_text="the record that is no longer there"
+    )
+    gone_addresses = models.JSONField(default=list, help_text="its addresses, the primary one first")
+    brought = models.JSONField(default=list, help_text="those of them that were new to the customer")
+    before = models.JSONField(default=dict, help_text="changed fields of the customer as they were")
+    after = models.JSONField(default=dict, help_text="and as they became")
+    done_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True)
+
+    objects = RecordChangeQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["organization", "-done_at"], name="record_changes")]
+
+    def __str__(self) -> str:
+        if self.kind == self.Kind.MERGED:
+            return f"{self.gone} was merged into {self.customer}"
+        return f"{self.customer} was {self.get_kind_display()}"

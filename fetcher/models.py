@@ -74,7 +74,20 @@ class SeenUid(models.Model):
     deleted_at = models.DateTimeField(null=True, help_text="when the server confirmed its deletion")
 
     class Meta:
-        indexes = [models.Index(fields=["mailbox", "digest"], name="seen_by_digest")]
+        indexes = [
+            models.Index(fields=["mailbox", "digest"], name="seen_by_digest"),
+            # What `deletion.deletable` asks for at each poll, however large the mailbox.
+            models.Index(
+                fields=["mailbox", "seen_at"],
+                condition=models.Q(outcome="stored", deleted_at=None),
+                name="seen_on_server",
+            ),
+            models.Index(
+                fields=["mailbox"],
+                condition=models.Q(outcome="stored", deleted_at=None, message=None),
+                name="seen_but_deleted_here",
+            ),
+        ]
         constraints = [models.UniqueConstraint(fields=["mailbox", "uid"], name="uid_seen_once")]
 
     def __str__(self) -> str:

@@ -16,9 +16,11 @@ class MailConfig(AppConfig):
         from accounts.mailboxes import own_addresses_changed
         from customers.changes import addresses_changed
         from mail import matching
+        from mail.models import Correspondence
 
-        def relink(customer: Any, **_: Any) -> None:
-            matching.relink(customer)
+        def relink(customers: Any, added: Any, **_: Any) -> None:
+            matching.unlink_outdated(Correspondence.objects.filter(customer__in=customers))
+            matching.link_stored(added)
 
         def redirect(user: Any, **_: Any) -> None:
             matching.redirect(user)

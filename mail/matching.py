@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Protocol
 
 from django.db.models import CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 
 from accounts.addresses import domain_of
-from accounts.internal import is_internal, own_addresses
+from accounts.internal import internal_among, is_internal, own_addresses
 from accounts.models import Organization, User
-from customers.models import Customer, CustomerAddress
+from customers.models import Customer, CustomerAddress, CustomerQuerySet
 from mail import rows
 from mail.models import Correspondence, Message, MessageQuerySet, Participant
 
@@ -63,7 +64,12 @@ def _who_can_be_met(people: Iterable[Person]) -> Iterator[Person]:
 
 
 def link(met: Iterable[tuple[Message, Iterable[tuple[int, Person]]]]) -> None:
-    """Note the customers that freshly saved messages, marked `has_customer`, met."""
+    """Note the customers that freshly saved messages, marked `has_customer`, met.
+
+    A customer whose addresses changed since they were looked up is not met: the insertion waited for that change, or
+    the change waits for this transaction and then finds these links.
+    """
+    met = list(met)
     rows.insert(
         Correspondence,
         ("message", "customer", "role", "address", "domain", "date", "owner"),
@@ -73,28 +79,38 @@ def link(met: Iterable[tuple[Message, Iterable[tuple[int, Person]]]]) -> None:
             for customer, person in customers
         ),
     )
+    linked = [message.pk for message, customers in met if customers]
+    for start in range(0, len(linked), _BATCH):
+        unlink_outdated(Correspondence.objects.filter(message__in=linked[start : start + _BATCH]))
 
 
-def relink(customer: Customer) -> None:
-    """Make a customer's links what its addresses say now: mail already stored joins, mail of addresses gone leaves (R29)."""
-    addresses = list(customer.addresses.values_list("address", flat=True))
-    customer.correspondences.exclude(address__in=addresses).delete()
-    known = set(customer.correspondences.values_list("message_id", "role", "address"))
-    found = (
-        Participant.objects.filter(
-            address__in=addresses,
-            role__in=MATCHED_ROLES,
-            message__owner__organization=customer.organization_id,
+def unlink_outdated(links: QuerySet[Correspondence]) -> None:
+    """Take away those of `links` whose address is no longer one of the customer's: that mail leaves the record (R29)."""
+    theirs = CustomerAddress.objects.filter(customer=OuterRef("customer"), address=OuterRef("address"))
+    links.filter(~Exists(theirs)).delete()
+
+
+def link_stored(added: Sequence[CustomerAddress]) -> None:
+    """Mail already stored from or to addresses that customers of one organisation were just given joins their records (R29)."""
+    customers: dict[str, list[int]] = defaultdict(list)
+    for row in added:
+        customers[row.address].append(row.customer_id)
+    addresses = list(customers)
+    for start in range(0, len(addresses), _BATCH):
+        found = (
+            Participant.objects.filter(
+                address__in=addresses[start : start + _BATCH],
+                role__in=MATCHED_ROLES,
+                message__owner__organization=added[0].organization_id,
+            )
+            .filter(~Q(role=Participant.Role.FROM) | Q(address=F("message__from_address")))
+            .values_list("message_id", "role", "address", "message__date", "message__owner")
+            .distinct()
         )
-        .filter(~Q(role=Participant.Role.FROM) | Q(address=F("message__from_address")))
-        .values_list("message_id", "role", "address", "message__date", "message__owner")
-        .distinct()
-    )
-    Correspondence.objects.bulk_create(
-        (
+        links = (
             Correspondence(
                 message_id=message,
-                customer=customer,
+                customer_id=customer,
                 role=role,
                 address=address,
                 domain=domain_of(address),
@@ -102,12 +118,13 @@ def relink(customer: Customer) -> None:
                 owner_id=owner,
             )
             for message, role, address, date, owner in found.iterator()
-            if (message, role, address) not in known
-        ),
-        batch_size=_BATCH,
-    )
-    linked = customer.correspondences.values("message")
-    Message.objects.filter(pk__in=linked, has_customer=False).update(has_customer=True)
+            for customer in customers[address]
+        )
+        while some := list(islice(links, _BATCH)):
+            Correspondence.objects.bulk_create(some, ignore_conflicts=True)
+            Message.objects.filter(pk__in={link.message_id for link in some}, has_customer=False).update(
+                has_customer=True
+            )
 
 
 def redirect(user: User) -> None:
@@ -150,6 +167,24 @@ def has_correspondent(organization: int, **conditions: Any) -> Q:
 def with_customer(messages: MessageQuerySet, customer: Customer) -> MessageQuerySet:
     """Those of `messages` whose correspondent is `customer`: what the related list holds (interface.md)."""
     return messages.filter(has_correspondent(customer.organization_id, customer=customer))
+
+
+def unknown_sender(message: Message) -> str | None:
+    """The address of who wrote a received message, if it could be a customer's and is on no record."""
+    address = message.from_address
+    if not address or message.direction != Message.Direction.RECEIVED:
+        return None
+    organization = message.owner.organization
+    if Customer.objects.for_organization(organization).with_address(address).exists():
+        return None
+    return None if internal_among(organization, {address}) else address
+
+
+def with_unread(customers: CustomerQuerySet, user: User) -> CustomerQuerySet:
+    """Those of `customers` from whom or to whom there is mail in the user's own mailboxes that they have not read."""
+    unread = Message.objects.owned_by(user).not_discarded().filter(is_read=False, is_draft=False, has_customer=True)
+    links = effective(Correspondence.objects.filter(message__in=unread), user.organization_id)
+    return customers.filter(pk__in=links.values("customer"))
 
 
 def correspondents(messages: Sequence[Message]) -> dict[int, list[Customer]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages as notices
@@ -11,7 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, register_converter
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -21,13 +22,13 @@ from accounts.models import User
 from customers.changes import MAX_ADDRESSES, change_customer, check_addresses, create_customer
 from customers.models import Customer, CustomerAddress, CustomerQuerySet
 from mail.conversations import page_of
-from mail.matching import has_correspondent
+from mail.matching import has_correspondent, with_unread
 from mail.models import IN_TRASH
 from portal.forms import LinesField
-from portal.requests import ids_in, member
+from portal.requests import customers_of, ids_in, member, words_in
 from sharing.models import SharedRecord
 from sharing.modes import modes_of
-from sharing.policies import may_tick, tick, ticked_among, untick
+from sharing.policies import may_tick, tick, ticked_among, ticked_by, untick
 from sharing.preview import preview
 from sharing.visibility import Sight, count_revealed_by_tick
 
@@ -91,19 +92,57 @@ class CustomerForm(forms.ModelForm):
         return check_addresses(self.cleaned_data["addresses"])
 
 
+class Narrowing:
+    """What a list is narrowed to and how it is sorted, as the query string says; what makes no sense there says nothing."""
+
+    ONLY: ClassVar = {"unread": "With unread mail", "shared": "Shared by me"}
+    ORDERS: ClassVar = {"name": "By name", "company": "By company", "newest": "Newest first"}
+
+    def __init__(self, request: HttpRequest, *, ticks: bool) -> None:
+        self.user = member(request)
+        self.search = words_in(request, "search")
+        colleagues = User.objects.for_organization(self.user.organization).exclude(pk=self.user.pk).order_by("name")
+        self.owners = {"me": "My own", "nobody": "Nobody's"} | {str(each.pk): str(each) for each in colleagues}
+        self.only_choices = self.ONLY if ticks else {"unread": self.ONLY["unread"]}
+        self.owner = self._chosen(request, "owner", self.owners)
+        self.only = self._chosen(request, "only", self.only_choices)
+        self.order = self._chosen(request, "order", self.ORDERS) or "name"
+
+    @staticmethod
+    def _chosen(request: HttpRequest, name: str, choices: Mapping[str, str]) -> str:
+        chosen = request.GET.get(name, "")
+        return chosen if chosen in choices else ""
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self.search or self.owner or self.only)
+
+    def of(self, customers: CustomerQuerySet) -> CustomerQuerySet:
+        """What is left of `customers`, in order."""
+        found = customers.search(self.search).in_order(self.order)
+        if self.owner:
+            found = found.filter(owner={"me": self.user.pk, "nobody": None}.get(self.owner, self.owner))
+        if self.only == "unread":
+            found = with_unread(found, self.user)
+        elif self.only == "shared":
+            found = ticked_by(self.user, found)
+        return found
+
+
 @login_required
 @require_safe
 def customer_list(request: HttpRequest, kind: str) -> HttpResponse:
-    """Leads or contacts, searchable."""
-    search = request.GET.get("search", "").replace("\0", "").strip()[:200]
-    found = _customers(request, kind).search(search).select_related("owner").prefetch_related("addresses")
-    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    """Leads or contacts: searched, narrowed and sorted."""
     user = member(request)
     ticks = may_tick(user, modes_of(user.organization))
+    narrowing = Narrowing(request, ticks=ticks)
+    found = narrowing.of(customers_of(request, kind)).select_related("owner").prefetch_related("addresses")
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "kind": kind,
         "page": page,
-        "search": search,
+        "narrowing": narrowing,
         "may_tick": ticks,
         "ticked": ticked_among(user, page.object_list) if ticks else set(),
     }
@@ -119,7 +158,7 @@ def customer_add(request: HttpRequest, kind: str) -> HttpResponse:
         fields = {name: form.cleaned_data[name] for name in CustomerForm.Meta.fields}
         customer = create_customer(
             organization=member(request).organization,
-            kind=_kind(kind),
+            kind=kind.removesuffix("s"),
             addresses=form.cleaned_data["addresses"],
             **fields,
         )
@@ -131,15 +170,22 @@ def customer_add(request: HttpRequest, kind: str) -> HttpResponse:
 @login_required
 @require_safe
 def customer(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
-    """A record with its *Emails*."""
+    """A record with its *Emails*; the link to one that was converted or merged leads to what it became."""
     user = member(request)
-    record = _customer(request, kind, pk)
+    try:
+        record = _customer(request, kind, pk)
+    except Http404:
+        moved = Customer.with_deleted.for_organization(user.organization).moved(pk)
+        if moved is None:
+            raise
+        return redirect(moved)
     sight = Sight(user)
     context = _emails(sight, record) | {
         "kind": kind,
         "customer": record,
         "addresses": list(CustomerAddress.objects.filter(customer=record).with_colleagues_marked(user.organization)),
         "may_tick": may_tick(user, sight.modes),
+        "duplicates": Customer.objects.for_organization(user.organization).sharing_an_address(record)[:3],
     }
     if context["may_tick"]:
         context["reveals"] = count_revealed_by_tick(user, record, sight.modes)
@@ -176,22 +222,12 @@ def customer_edit(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
             )
         except ValidationError as error:
             form.add_error("addresses", error)
+        except NotPossible as error:
+            form.add_error(None, str(error))
         else:
             notices.success(request, f"{record} was saved.")
             return redirect("customer", kind=kind, pk=pk)
     return render(request, "customers/form.html", {"kind": kind, "form": form, "customer": record})
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def customer_delete(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
-    """Delete a record after asking; its mail stays in its owners' mailboxes."""
-    record = _customer(request, kind, pk)
-    if request.method == "POST":
-        record.delete()
-        notices.success(request, f"{record} was deleted. The mail stays in the mailboxes it came to.")
-        return redirect("customer-list", kind=kind)
-    return render(request, "customers/delete.html", {"kind": kind, "customer": record})
 
 
 @login_required
@@ -219,7 +255,7 @@ def customers_share(request: HttpRequest, kind: str) -> HttpResponse:
     """Tick or untick *Share Email* on several records: first what it would do, then, confirmed, the deed (R22, R26)."""
     user = member(request)
     chosen = ids_in(request.POST.getlist("customer"))
-    records = list(_customers(request, kind).filter(pk__in=chosen[:PER_PAGE]))
+    records = list(customers_of(request, kind).filter(pk__in=chosen[:PER_PAGE]))
     wanted = request.POST.get("share") == "on"
     if not records:
         notices.error(request, f"Tick the {kind} first whose mail you want to share.")
@@ -243,17 +279,9 @@ def customers_share(request: HttpRequest, kind: str) -> HttpResponse:
     return redirect("customer-list", kind=kind)
 
 
-def _kind(kind: str) -> str:
-    return Customer.Kind.LEAD if kind == "leads" else Customer.Kind.CONTACT
-
-
-def _customers(request: HttpRequest, kind: str) -> CustomerQuerySet:
-    return Customer.objects.for_organization(member(request).organization).of_kind(_kind(kind))
-
-
 def _customer(request: HttpRequest, kind: str, pk: int) -> Customer:
     ticks = SharedRecord.objects.filter(owner=member(request), customer=OuterRef("pk"))
-    customers = _customers(request, kind).select_related("owner").annotate(is_ticked=Exists(ticks))
+    customers = customers_of(request, kind).select_related("owner").annotate(is_ticked=Exists(ticks))
     return get_object_or_404(customers, pk=pk)
 
 
@@ -269,7 +297,6 @@ urlpatterns = [
     path("<customers:kind>/share/", customers_share, name="customers-share"),
     path("<customers:kind>/<int:pk>/", customer, name="customer"),
     path("<customers:kind>/<int:pk>/edit/", customer_edit, name="customer-edit"),
-    path("<customers:kind>/<int:pk>/delete/", customer_delete, name="customer-delete"),
     path("<customers:kind>/<int:pk>/share/", customer_share, name="customer-share"),
     path("<customers:kind>/<int:pk>/emails/", customer_emails, name="customer-emails"),
 ]

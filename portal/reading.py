@@ -16,7 +16,7 @@ from accounts.models import User
 from mail.accounts import has_mail_account
 from mail.cursors import Place
 from mail.deeds import mark_message
-from mail.matching import correspondents
+from mail.matching import correspondents, unknown_sender
 from mail.models import Folder, Message, Participant, Thread
 from mail.reading import attachment_bytes, download_type, downloads_of, raw_for, rendered, text_of
 from mail.rendering import frame_document, frame_policy, text_as_html
@@ -85,12 +85,14 @@ def message(request: HttpRequest, pk: int) -> HttpResponse:
     viewers = viewers_of(chosen) if is_owner else []
     shown = rendered(chosen, images="images" in request.GET)
     as_text = "text" in request.GET or shown.html is None
+    customers = correspondents([chosen])[chosen.pk]
     context = {
         "message": chosen,
         "is_owner": is_owner,
         "addresses": _addresses(chosen, is_owner),
         "attachments": downloads_of(chosen, shown, as_text=as_text),
-        "customers": correspondents([chosen])[chosen.pk],
+        "customers": customers,
+        "unknown_sender": unknown_sender(chosen) if is_owner and not customers else None,
         "conversation": conversation,
         "rendered": shown,
         "as_text": as_text,

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 
 from accounts.models import Mailbox, User
+from customers.models import Customer, CustomerQuerySet
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -36,6 +37,21 @@ def configurable_mailbox(request: HttpRequest, pk: int, *, or_removed: bool = Fa
     if found.removed_at is not None and not or_removed:
         raise Http404
     return found
+
+
+def words_in(request: HttpRequest, name: str) -> str:
+    """What somebody looks for, as the query string names it: fit for any database, and bounded."""
+    return request.GET.get(name, "").replace("\0", "").strip()[:200]
+
+
+def customers_of(request: HttpRequest, kind: str) -> CustomerQuerySet:
+    """The leads (`kind` is `leads`) or contacts (`contacts`) of the organisation of the user."""
+    return Customer.objects.for_organization(member(request).organization).of_kind(kind.removesuffix("s"))
+
+
+def customer_of(request: HttpRequest, kind: str, pk: int) -> Customer:
+    """One of them; 404 where there is none."""
+    return get_object_or_404(customers_of(request, kind), pk=pk)
 
 
 def owner_of_new(request: HttpRequest) -> User:

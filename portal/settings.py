@@ -139,7 +139,7 @@ def mailbox_sharing(request: HttpRequest, pk: int) -> HttpResponse:
             "preview": preview([chosen.owner], change),
             "mode": SharingPolicy.Mode(form.cleaned_data["sharing_mode"]),
             "excluded": form.cleaned_data["excluded_domains"] or [],
-            "ticks": chosen.owner.shared_records.count(),
+            "ticks": chosen.owner.shared_records.filter(customer__deleted_at=None).count(),
             "colleagues": colleagues_among_customers(user.organization),
         }
         return render(request, "settings/sharing_preview.html", context)

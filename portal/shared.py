@@ -12,7 +12,7 @@ from django.urls import path
 from django.views.decorators.http import require_POST, require_safe
 
 from customers.models import Customer
-from portal.requests import ids_in, member
+from portal.requests import ids_in, member, words_in
 from sharing.feed import COUNTED, catch_up, count_unread_own, count_unread_shared, page_of
 from sharing.modes import Mode
 from sharing.visibility import Sight
@@ -26,7 +26,7 @@ def shared(request: HttpRequest) -> HttpResponse:
     sight = Sight(user)
     colleagues = {pk: name for pk, name in sight.modes.owners_in(Mode.PUBLIC, Mode.CUSTOM).items() if pk != user.pk}
     colleague, number = _number(request, "colleague"), _number(request, "customer")
-    find = request.GET.get("find", "").replace("\0", "").strip()[:200]
+    find = words_in(request, "find")
     everybody = Customer.objects.for_organization(user.organization)
     customers = everybody.search(find) if find else None
     if number is not None:

@@ -61,6 +61,9 @@ class SharedRecord(models.Model):
     owner = models.ForeignKey(User, models.CASCADE, related_name="shared_records")
     customer = models.ForeignKey(Customer, models.CASCADE, related_name="shared_by")
     created_at = models.DateTimeField(default=timezone.now)
+    merged_from = models.ForeignKey(
+        Customer, models.SET_NULL, null=True, related_name="+", help_text="the merged record that was ticked"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["owner", "customer"], name="shared_once")]
@@ -159,6 +162,10 @@ class AuditEntry(models.Model):
         USER_CHANGED = "user_changed", "changed a user"
         ORGANIZATION_CHANGED = "org_changed", "changed the organisation's settings"
         MAILBOX_CHANGED = "mailbox_changed", "changed somebody's mailbox"
+        RECORD_CONVERTED = "record_converted", "converted a lead to a contact"
+        RECORD_DELETED = "record_deleted", "deleted a record"
+        RECORDS_MERGED = "records_merged", "merged a record into another"
+        RECORD_CHANGE_UNDONE = "change_undone", "undid a change of a record"
         LOG_EXPORTED = "log_exported", "exported the audit log"
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="audit_entries", db_index=False)

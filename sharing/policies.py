@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.addresses import DomainRefused, check_excluded_domain
 from accounts.mailboxes import NotPossible, add_mailbox
 from accounts.models import Mailbox, User
-from customers.models import Customer
+from customers.models import Customer, CustomerQuerySet
 from mail.models import Message, Thread
 from sharing.audit import record
 from sharing.models import (
@@ -123,6 +123,11 @@ def may_tick(user: User, modes: Modes) -> bool:
 def is_ticked(user: User, customer: Customer) -> bool:
     """Whether `user` has ticked *Share Email* on `customer`."""
     return SharedRecord.objects.filter(owner=user, customer=customer).exists()
+
+
+def ticked_by(user: User, customers: CustomerQuerySet) -> CustomerQuerySet:
+    """Those of `customers` on which `user` has ticked *Share Email*."""
+    return customers.filter(pk__in=SharedRecord.objects.filter(owner=user).values("customer"))
 
 
 def ticked_among(user: User, customers: Iterable[Customer]) -> set[int]:

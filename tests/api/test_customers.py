@@ -156,6 +156,36 @@ def test_deleting_leaves_the_mail_with_its_owner(rep: User) -> None:
     assert client.get(f"{ROOT}messages/{message.pk}/").json()["customers"] == []
 
 
+def test_a_lead_is_converted_once(rep: User) -> None:
+    """R27: it keeps its id and is found among the contacts."""
+    lead = bea(rep, kind="lead")
+    answer = program(rep).post(f"{ROOT}leads/{lead.pk}/convert/")
+    assert answer.status_code == 200
+    assert answer.json() == program(rep).get(f"{CONTACTS}{lead.pk}/").json()
+    assert program(rep).post(f"{ROOT}leads/{lead.pk}/convert/").status_code == 404
+
+
+def test_two_records_are_merged(rep: User) -> None:
+    """R27: what this one lacks comes from the other, of either kind."""
+    kept, other = bea(rep), bea(rep, "b@home.example", kind="lead", phone="555")
+    answer = program(rep).post(f"{CONTACTS}{kept.pk}/merge/", {"other": other.pk})
+    assert answer.status_code == 200
+    assert answer.json()["phone"] == "555"
+    assert [email["address"] for email in answer.json()["emails"]] == ["bea@acme.example", "b@home.example"]
+    assert program(rep).get(f"{ROOT}leads/{other.pk}/").status_code == 404
+
+
+@pytest.mark.parametrize("other", [0, 10**12, "x", None, "itself", "a stranger's"])
+def test_a_merge_with_what_is_not_there_names_the_field(rep: User, other: Any) -> None:
+    """R1, R27."""
+    kept = bea(rep)
+    strange = factories.customer(organization=factories.organization(domain="theirs.example"))
+    number = {"itself": kept.pk, "a stranger's": strange.pk}.get(other, other)
+    answer = program(rep).post(f"{CONTACTS}{kept.pk}/merge/", {"other": number})
+    assert (answer.status_code, set(answer.json())) == (400, {"other"})
+    assert Customer.objects.count() == 2
+
+
 def test_search_and_email_find_customers(rep: User) -> None:
     contact = bea(rep, "bea@acme.example", "b@second.example", company="Acme")
     other = factories.customer(organization=rep.organization, addresses=["x@other.example"], company="Other")

@@ -97,6 +97,8 @@ def test_every_resource_of_the_interface_is_there() -> None:
         ("get patch delete", "sharing-rules/{id}/"),
         ("get post", "leads/"),
         ("get put patch delete", "contacts/{id}/"),
+        ("post", "leads/{id}/convert/"),
+        ("post", "contacts/{id}/merge/"),
         ("get", "leads/{id}/emails/"),
         ("get put delete", "contacts/{id}/share-emails/"),
         ("get", "messages/"),
@@ -157,7 +159,7 @@ def test_every_operation_refuses_fields_that_it_does_not_know(ids: dict[str, int
     rep = User.objects.get(pk=ids["users"])
     User.objects.filter(pk=rep.pk).update(role="admin")
     client = program(rep)
-    bodiless = {"activate", "fetch"}
+    bodiless = {"activate", "fetch", "convert"}
     for path, method in addresses(ids):
         if method not in {"post", "put", "patch"} or path.rstrip("/").rpartition("/")[2] in bodiless:
             continue

@@ -15,8 +15,9 @@ def places(mailbox: Mailbox, customer: Customer, message: Message) -> list[str]:
         *(reverse(name) for name in ("home", "mail", "shared", "help")),
         *(reverse(name) for name in ("email-settings", "mail-account", "mailbox-add", "mail-accounts", "send-mail-as")),
         *(reverse(name) for name in ("mailboxes", "users", "sharing-overview", "audit-log", "organization")),
+        reverse("record-changes"),
         *(reverse(name, args=["contacts"]) for name in ("customer-list", "customer-add")),
-        *(reverse(name, args=["contacts", customer.pk]) for name in ("customer", "customer-edit", "customer-delete")),
+        *(reverse(name, args=["contacts", customer.pk]) for name in ("customer", "customer-edit", "customer-merge")),
         *(
             reverse(name, args=[mailbox.pk])
             for name in ("mailbox", "mailbox-edit", "mailbox-sharing", "mailbox-remove")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 from django.urls import reverse
 
 from accounts.models import User
-from customers.models import Customer
+from customers.models import Customer, RecordChange
 from mail import conversations
 from mail.deeds import delete_message
 from sharing.models import AuditEntry, SharedRecord
@@ -78,6 +80,49 @@ def test_search_that_finds_nothing_says_so(ann: User, bea: Customer) -> None:
     """R27."""
     assert "Nothing found" in page(ann, "customer-list", "contacts", search="bea nobody")
     assert "Bea Stone" in page(ann, "customer-list", "contacts", search="\0")
+
+
+def test_the_list_is_narrowed_by_owner_unread_mail_and_ones_own_ticks(bea: Customer, ann: User, ben: User) -> None:
+    """R27: unread is one's own mail; a tick is one's own too; what makes no sense narrows nothing."""
+    cy = factories.mailbox(
+        owner=factories.user(organization=ann.organization, name="Cy"), mode="custom", email_address="cy@our.example"
+    )
+    hers, _his = (
+        factories.customer(organization=ann.organization, last_name=name, addresses=[f"{name}@x.example"], owner=owner)
+        for name, owner in (("Hers", ann), ("His", ben))
+    )
+    tick(cy.owner, hers)
+    factories.message(mailbox=cy, sender="his@x.example")
+    factories.message(mailbox=ann.mailboxes.get(kind="pop3"), sender="hers@x.example")
+    everybody = ("Bea Stone", "Hers", "His")
+    for query, found in (
+        ({"owner": "me"}, []),
+        ({"owner": "nobody"}, ["Bea Stone"]),
+        ({"owner": str(ann.pk)}, ["Hers"]),
+        ({"only": "unread"}, ["His"]),
+        ({"only": "shared"}, ["Hers"]),
+        ({"only": "shared", "owner": str(ben.pk)}, []),
+        ({"owner": "x", "only": "y", "order": "z"}, list(everybody)),
+    ):
+        shown = page(cy.owner, "customer-list", "contacts", **query)
+        assert [name for name in everybody if f">{name}</a>" in shown] == found, query
+        assert ("No record fits" in shown) == (not found)
+    cy.owner.messages.update(is_read=True)
+    assert "No record fits" in page(cy.owner, "customer-list", "contacts", only="unread")
+    assert ">His</a>" in page(ann, "customer-list", "contacts", only="shared")  # who can't tick is not offered it
+
+
+def test_the_list_is_sorted_as_asked(ann: User) -> None:
+    """R27."""
+    for name, company in (("Adams", "Zoo"), ("Brown", ""), ("Clark", "Acme")):
+        factories.customer(organization=ann.organization, last_name=name, company=company)
+
+    def names(order: str) -> list[str]:
+        return re.findall(r'href="/contacts/\d+/">(\w+)</a>', page(ann, "customer-list", "contacts", order=order))
+
+    assert names("") == names("name") == ["Adams", "Brown", "Clark"]
+    assert names("company") == ["Clark", "Adams", "Brown"]
+    assert names("newest") == ["Clark", "Brown", "Adams"]
 
 
 def test_search_and_lists_stay_within_the_organization(ann: User, bea: Customer) -> None:
@@ -185,15 +230,99 @@ def test_a_new_address_picks_up_mail_that_is_stored_already(ann: User, bea: Cust
     assert "Was here before" in page(ann, "customer", "contacts", bea.pk)
 
 
-def test_deleting_asks_first_and_then_unshares_the_mail(ann: User, ben: User, bea: Customer) -> None:
+# --- whole records --------------------------------------------------------------------------------------------------
+
+
+def press(user: User, view: str, customer: Customer, **fields: object) -> str:
+    """Press a button of a record; the page that follows."""
+    answer = browser(user).post(reverse(view, args=[f"{customer.kind}s", customer.pk]), fields, follow=True)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def undo(user: User) -> str:
+    """Undo what was done last; the page that follows."""
+    shown = page(user, "record-changes")
+    (action, *_) = re.findall(r"/records/changes/\d+/undo/", shown)
+    return browser(user).post(action, follow=True).content.decode()
+
+
+def test_deleting_unshares_the_mail_at_once_and_undo_brings_all_back(ann: User, ben: User, bea: Customer) -> None:
     """R27; sharing.md, example 16."""
     message = factories.message(mailbox=ann.mailboxes.get(kind="pop3"), sender="bea@acme.example")
-    assert "Delete Bea Stone?" in page(ann, "customer-delete", "contacts", bea.pk)
-    assert Customer.objects.exists()
-    assert visible_to(ben).filter(pk=message.pk).exists()
-    browser(ann).post(reverse("customer-delete", args=["contacts", bea.pk]))
+    shown = press(ann, "customer-delete", bea)
+    assert "Bea Stone was deleted" in shown
+    assert "/undo/" in shown
     assert not Customer.objects.exists()
     assert not visible_to(ben).filter(pk=message.pk).exists()
+    assert "Bea Stone" not in page(ben, "customer-list", "contacts", search="bea")
+    page(ben, "customer", "contacts", bea.pk, status=404)
+    assert "bea@acme.example" in undo(ben)
+    assert visible_to(ben).filter(pk=message.pk).exists()
+
+
+def test_a_lead_becomes_a_contact_and_its_old_link_finds_it(ann: User) -> None:
+    """R27."""
+    lead = factories.customer(
+        organization=ann.organization, kind="lead", last_name="Stone", addresses=["bea@acme.example"]
+    )
+    factories.message(mailbox=ann.mailboxes.get(kind="pop3"), sender="bea@acme.example", subject="An offer")
+    assert "An offer" in browser(ann).post(reverse("lead-convert", args=[lead.pk]), follow=True).content.decode()
+    answer = browser(ann).get(reverse("customer", args=["leads", lead.pk]))
+    assert answer.headers["Location"] == reverse("customer", args=["contacts", lead.pk])
+    undo(ann)
+    assert "An offer" in page(ann, "customer", "leads", lead.pk)
+
+
+def test_a_duplicate_is_pointed_out_compared_and_merged(ann: User, bea: Customer) -> None:
+    """R27: what one lacks is filled in, what both have is chosen, old links find the record that remains."""
+    other = factories.customer(
+        organization=ann.organization,
+        first_name="Beatrix",
+        last_name="Stone",
+        phone="555",
+        addresses=["b@home.example", "bea@acme.example"],
+    )
+    factories.message(mailbox=ann.mailboxes.get(kind="pop3"), sender="b@home.example", subject="From home")
+    merging = reverse("customer-merge", args=["contacts", bea.pk])
+    assert f"{merging}?other={other.pk}" in page(ann, "customer", "contacts", bea.pk)
+    compared = page(ann, "customer-merge", "contacts", bea.pk, other=other.pk)
+    assert "Beatrix Stone" in compared
+    assert "555" in compared
+    shown = press(ann, "customer-merge", bea, other=other.pk, name="other")
+    assert "Beatrix Stone" in shown
+    assert "555" in shown
+    assert "From home" in shown
+    assert browser(ann).get(other.get_absolute_url()).headers["Location"] == bea.get_absolute_url()
+    undo(ann)
+    bea.refresh_from_db()
+    assert (bea.name, bea.phone, bea.primary_address) == ("Bea Stone", "", "bea@acme.example")
+    assert "From home" in page(ann, "customer", "contacts", other.pk)
+    assert "From home" not in page(ann, "customer", "contacts", bea.pk)
+
+
+def test_the_same_name_is_suggested_for_merging_and_another_company_is_not(ann: User, bea: Customer) -> None:
+    """R27."""
+    Customer.objects.filter(pk=bea.pk).update(company="Acme")
+    same = factories.customer(organization=ann.organization, first_name="BEA", last_name="stone", kind="lead")
+    namesake = factories.customer(
+        organization=ann.organization, first_name="Bea", last_name="Stone", company="Rocks Ltd"
+    )
+    suggested = page(ann, "customer-merge", "contacts", bea.pk)
+    assert f"?other={same.pk}" in suggested
+    assert f"?other={namesake.pk}" not in suggested
+    assert f"?other={namesake.pk}" in page(ann, "customer-merge", "contacts", bea.pk, search="rocks")
+
+
+def test_a_deed_is_undone_once_and_by_colleagues_only(ann: User, bea: Customer) -> None:
+    """R1, R27."""
+    press(ann, "customer-delete", bea)
+    stranger = factories.user(organization=factories.organization(domain="theirs.example"), role=User.Role.ADMIN)
+    address = reverse("record-change-undo", args=[RecordChange.objects.get().pk])
+    assert "Bea" not in page(stranger, "record-changes")
+    assert browser(stranger).post(address).status_code == 404
+    undo(ann)
+    assert "can't be undone any more" in unescape(browser(ann).post(address, follow=True).content.decode())
 
 
 # --- the related list -----------------------------------------------------------------------------------------------
@@ -382,8 +511,9 @@ PAGES = [
     ("get", "customer"),
     ("get", "customer-edit"),
     ("post", "customer-edit"),
-    ("get", "customer-delete"),
     ("post", "customer-delete"),
+    ("get", "customer-merge"),
+    ("post", "customer-merge"),
     ("post", "customer-share"),
     ("get", "customer-emails"),
 ]
@@ -407,8 +537,9 @@ def test_another_organizations_record_does_not_exist(bea: Customer, method: str,
 
 @pytest.mark.parametrize(("method", "name"), PAGES)
 def test_a_contact_is_not_found_among_the_leads(ann: User, bea: Customer, method: str, name: str) -> None:
-    """Its one address is that of its kind."""
-    assert getattr(browser(ann), method)(reverse(name, args=["leads", bea.pk])).status_code == 404
+    """Its one address is that of its kind, to which its page leads."""
+    status = 302 if (method, name) == ("get", "customer") else 404
+    assert getattr(browser(ann), method)(reverse(name, args=["leads", bea.pk])).status_code == status
 
 
 @pytest.mark.parametrize("name", ["customer", "customer-edit", "customer-emails"])

@@ -275,3 +275,29 @@ def test_share_email_is_ticked_on_many_records_at_once(portal: LiveServer) -> No
         page.get_by_role("button", name="Share Email").click()
         page.get_by_text("You now share your mail with 2 contacts.").wait_for()
     assert SharedRecord.objects.filter(owner=mailbox.owner).count() == 2
+
+
+def test_duplicates_are_merged_by_mouse_and_the_notice_undoes_it(portal: LiveServer) -> None:
+    """R27."""
+    ann = factories.mailbox(mode="custom").owner
+    for name, phone, address in (("Beatrix", "555", "b@home.example"), ("Bea", "777", "bea@acme.example")):
+        record = factories.customer(
+            organization=ann.organization,
+            first_name=name,
+            last_name="Stone",
+            phone=phone,
+            addresses=[address, "shared@acme.example"],
+        )
+    with window(ann, portal) as page:
+        page.goto(portal.url + record.get_absolute_url())
+        page.get_by_role("link", name="Merge…").last.click()
+        page.get_by_label("555").check()
+        page.get_by_role("button", name="Merge").click()
+        expect(page.locator(".facts")).to_contain_text("b@home.example")
+        expect(page.locator(".facts")).to_contain_text("555")
+        page.goto(portal.url + reverse("record-changes"))
+        page.go_back()
+        page.get_by_role("button", name="Delete").click()
+        page.get_by_role("status").get_by_role("button", name="Undo").click()
+        expect(page.get_by_role("status")).to_contain_text("Undone")
+        expect(page.get_by_role("heading", name="Bea Stone")).to_be_visible()

@@ -559,3 +559,42 @@ def test_nothing_is_kept_private_by_following_a_link(ann: Mailbox, name: str) ->
     """A GET changes nothing."""
     message = factories.message(mailbox=ann)
     page(ann.owner, name, message.pk if name == "message-private" else message.thread_id, status=405)
+
+
+# --- an unknown sender ----------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_sender_becomes_a_lead_or_contact_in_one_click(ann: Mailbox) -> None:
+    """R27: name and company guessed, the mail listed at once; a second click finds the record."""
+    message = factories.message(mailbox=ann, sender='"Stone, Rocky" <rocky@quarry.example>', subject="A first word")
+    assert "rocky@quarry.example is on no record" in page(ann.owner, "message", message.pk)
+    for notice in ("guessed from the message", "is known already"):
+        answer = browser(ann.owner).post(reverse("message-customer", args=[message.pk]), {"kind": "lead"}, follow=True)
+        shown = answer.content.decode()
+        assert notice in shown
+        assert "A first word" in shown
+    made = Customer.objects.get(last_name="Stone", first_name="Rocky")
+    assert (made.kind, made.company, made.owner, made.primary_address) == (
+        "lead",
+        "Quarry",
+        ann.owner,
+        "rocky@quarry.example",
+    )
+    assert "is on no record" not in page(ann.owner, "message", message.pk)
+
+
+@pytest.mark.parametrize("sender", ["ben@our.example", "x@our.example", "ann@our.example", ""])
+def test_who_cannot_be_a_customer_is_not_offered_as_one(ann: Mailbox, ben: User, sender: str) -> None:
+    """sharing.md: an internal address never makes a correspondent."""
+    message = factories.message(mailbox=ann, sender=sender)
+    assert "is on no record" not in page(ann.owner, "message", message.pk)
+    answer = browser(ann.owner).post(reverse("message-customer", args=[message.pk]), {"kind": "lead"}, follow=True)
+    assert "t be a customer" in answer.content.decode()
+    assert not Customer.objects.exists()
+
+
+def test_only_the_owner_makes_a_customer_of_the_sender(ann: Mailbox, ben: User) -> None:
+    """R23: others can't see mail of strangers at all."""
+    message = factories.message(mailbox=ann, sender="rocky@quarry.example")
+    assert browser(ben).post(reverse("message-customer", args=[message.pk])).status_code == 404
+    assert not Customer.objects.exists()

@@ -99,6 +99,16 @@ class Record:
     gone: bool = False
 
 
+@dataclass(frozen=True)
+class Gone:
+    """A record that was deleted, or merged into another, which got the addresses that it `brought` and `was` of another kind."""
+
+    customer: int
+    kept: int | None = None
+    brought: tuple[str, ...] = ()
+    was: str = ""
+
+
 @dataclass
 class Mail:
     """A message in a mailbox. `copy` and `answers` name an earlier one; a copy has all but box and state from it."""
@@ -139,6 +149,9 @@ class World:
     kept_threads: set[tuple[int, int]]
     salt: int
     page: int
+    #: What was deleted or merged and can be brought back, and the ticks that a merge handed on.
+    undoable: list[Gone] = field(default_factory=list)
+    inherited: set[tuple[int, int, int]] = field(default_factory=set)
 
     def content(self, number: int) -> int:
         """The message whose bytes a message has: itself, unless it is a copy."""
