@@ -233,13 +233,25 @@ class Look:
             self.world.customers[number].org == self.oracle.org(self.viewer) and not self.world.customers[number].gone
         )
 
+    def _is_gone(self, number: int) -> None:
+        """The link to a record that was merged leads to what it became, any other nowhere."""
+        became: int | None = number
+        while became is not None and self.world.customers[became].gone:
+            became = self.world.became(became)
+        if became is None or not self._is_there(became):
+            self.get(f"/{self._path(number)}", status=404)
+        else:
+            answer = self.get(f"/{self._path(number)}", status=302)
+            assert answer["Location"] == f"/{self._path(became)}", f"link to {number}"
+
     def record(self, number: int) -> None:
         """The Emails of a record, page by page; a record of another organisation does not exist."""
         path = self._path(number)
-        answer: Any = self.get(f"/{path}", status=200 if self._is_there(number) else 404)
         if not self._is_there(number):
+            self._is_gone(number)
             self.get(f"/{path}emails/", status=404)
             return
+        answer: Any = self.get(f"/{path}")
         assert answer.context.get("reveals") == self.oracle.reveals(self.viewer, number), f"reveals of {path}"
         listed = self.links(answer)
         while answer.context["page"].cursor:

@@ -153,6 +153,10 @@ class World:
     undoable: list[Gone] = field(default_factory=list)
     inherited: set[tuple[int, int, int]] = field(default_factory=set)
 
+    def became(self, customer: int) -> int | None:
+        """The record that a merged one became part of; None for one that was deleted."""
+        return next((gone.kept for gone in self.undoable if gone.customer == customer), None)
+
     def content(self, number: int) -> int:
         """The message whose bytes a message has: itself, unless it is a copy."""
         while number and self.mails[number].copy is not None:
