@@ -184,6 +184,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": DISPATCH_SECONDS},
     },
     "delete-removed-mail": {"task": "mail.tasks.delete_removed", "schedule": crontab(minute=17)},
+    "work-on-imports": {"task": "customers.tasks.work_on_imports", "schedule": 60, "options": {"expires": 60}},
     "forget-deleted-records": {"task": "customers.tasks.forget_deleted", "schedule": crontab(minute=47)},
     "purge-audit-log": {"task": "sharing.tasks.purge_audit_log", "schedule": crontab(hour=3, minute=30)},
 }

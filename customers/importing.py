@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.addresses import normalize_address
 from accounts.models import Organization, User
+from accounts.spreadsheets import restored
 from customers.changes import change_customer, check_addresses, create_customers
 from customers.guessing import guess
 from customers.models import Customer, CustomerAddress
@@ -67,7 +68,7 @@ class Table:
     columns: list[str]
 
     @classmethod
-    def of(cls, file: BinaryIO) -> Table:
+    def of(cls, file: IO[bytes]) -> Table:
         """Of an open file, which is read from its beginning.
 
         Raises:
@@ -87,7 +88,7 @@ class Table:
             raise Unreadable(f"There are {len(columns)} columns; at most {_MOST_COLUMNS} are read.")
         return cls(encoding, delimiter, columns)
 
-    def rows(self, file: BinaryIO) -> Iterator[tuple[int, list[str] | None]]:
+    def rows(self, file: IO[bytes]) -> Iterator[tuple[int, list[str] | None]]:
         """The rows behind the first one, each with the number of the line it ends in; None for one that can't be read."""
         file.seek(0)
         text = io.TextIOWrapper(file, encoding=self.encoding, errors="replace", newline="")
@@ -107,7 +108,8 @@ class Table:
                         yield reader.line_num, cells
                     has_head = True
         finally:
-            text.detach()
+            if not file.closed:
+                text.detach()
 
 
 def guess_mapping(columns: Sequence[str]) -> list[str]:
@@ -157,8 +159,27 @@ class RowRefused(Exception):
     """A row can't be imported; `str()` says why."""
 
 
-#: Is told of a row that is not imported: its line, its cells and why.
-Refused = Callable[[int, Sequence[str], str], None]
+@dataclass(frozen=True)
+class Refusal:
+    """A row that is not imported: the line it ends in, its cells, and why."""
+
+    line: int
+    cells: Sequence[str]
+    why: str
+
+
+@dataclass
+class Batch:
+    """Rows that are saved in one transaction, with those refused among them, up to and including `line` of the file."""
+
+    line: int = 0
+    rows: list[_Row] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+
+    def refuse(self, line: int, cells: Sequence[str], why: str) -> None:
+        """Note that a row can't be imported."""
+        self.refused.append(Refusal(line, cells, why))
 
 
 @dataclass
@@ -175,7 +196,6 @@ class Import:
     kind: str = "contact"
     updates: bool = True
     is_dry: bool = False
-    refused: Refused = lambda _number, _cells, _why: None
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
@@ -190,33 +210,24 @@ class Import:
         self._owners = {user.email: user.pk for user in colleagues}
         self._would_be: set[str] = set()
 
-    def take(self, rows: Iterable[tuple[int, list[str] | None]]) -> Iterator[Tally]:
-        """Import the rows, and tell after each batch, which is saved by then, how far it is."""
-        batch: list[_Row] = []
-        keys: set[str] = set()
-        for number, cells in rows:
-            row = self._checked(number, cells)
-            if row is None:
-                continue
-            if len(batch) == _BATCH or keys.intersection(row.keys):
-                self._save(batch)
-                yield self.tally
-                batch, keys = [], set()
-            batch.append(row)
-            keys.update(row.keys)
-        self._save(batch)
-        yield self.tally
-
-    def _checked(self, number: int, cells: list[str] | None) -> _Row | None:
-        try:
-            return self._read(number, cells)
-        except RowRefused as error:
-            self._refuse(number, cells or [], str(error))
-            return None
-
-    def _refuse(self, number: int, cells: Sequence[str], why: str) -> None:
-        self.tally.failed += 1
-        self.refused(number, cells, why)
+    def batches(self, rows: Iterable[tuple[int, list[str] | None]]) -> Iterator[Batch]:
+        """The rows, checked, in portions that `save` takes; within one no record occurs twice."""
+        batch = Batch()
+        for line, cells in rows:
+            try:
+                row = self._read(line, cells)
+            except RowRefused as error:
+                row, why = None, str(error)
+            if len(batch.rows) + len(batch.refused) == _BATCH or (row and batch.keys.intersection(row.keys)):
+                yield batch
+                batch = Batch()
+            batch.line = line
+            if row:
+                batch.rows.append(row)
+                batch.keys.update(row.keys)
+            else:
+                batch.refuse(line, cells or [], why)
+        yield batch
 
     def _read(self, number: int, cells: list[str] | None) -> _Row:
         if cells is None:
@@ -226,7 +237,7 @@ class Import:
         given: dict[str, str] = {}
         texts: list[str] = []
         for name, cell in zip(self.mapping, cells, strict=False):
-            text = cell.strip()
+            text = restored(cell.strip())
             if name == "email":
                 texts += filter(None, _SEPARATORS.split(text))
             elif name and text:
@@ -264,25 +275,27 @@ class Import:
         guessed = guess(name, addresses[0] if addresses else "")
         return {"first_name": guessed.first_name, "last_name": guessed.last_name}
 
-    def _save(self, batch: Sequence[_Row]) -> None:
-        """One transaction: what is refused in it by what is known already is told, the rest is saved."""
+    def save(self, batch: Batch) -> None:
+        """Save a batch in one transaction and count it; what the records that are there refuse is added to its refused."""
         with transaction.atomic():
-            known = self._known(batch)
+            known = self._known(batch.rows)
             ids = {pk for found in known.values() for pk in found}
             held = Customer.objects.select_for_update().filter(pk__in=ids).order_by("pk")
             there = held.prefetch_related("addresses").in_bulk()
             fresh = []
-            for row in batch:
+            for row in batch.rows:
                 found = {pk for key in row.keys for pk in known.get(key, ()) if pk in there}
                 if len(found) > 1:
-                    self._refuse(row.number, row.cells, f"Its addresses are on {len(found)} records. Merge them first.")
+                    many = f"Its addresses are on {len(found)} records. Merge them first."
+                    batch.refuse(row.number, row.cells, many)
                 elif found:
-                    self._meet(row, there[found.pop()])
+                    self._meet(row, there[found.pop()], batch)
                 elif self._would_be.intersection(row.keys):
                     self._count(is_changed=True)
                 else:
                     fresh.append(row)
             self.tally.created += len(fresh)
+            self.tally.failed += len(batch.refused)
             if self.is_dry:
                 self._would_be.update(key for row in fresh for key in row.keys)
             else:
@@ -307,7 +320,7 @@ class Import:
                 known["\0".join(names)] = {pk}
         return known
 
-    def _meet(self, row: _Row, customer: Customer) -> None:
+    def _meet(self, row: _Row, customer: Customer, batch: Batch) -> None:
         """A row of a record that is there."""
         changed = {name: value for name, value in row.fields.items() if value and getattr(customer, name) != value}
         if customer.kind == Customer.Kind.CONTACT:
@@ -318,7 +331,7 @@ class Import:
             try:
                 change_customer(customer, addresses=[*have, *new] if new else None, **changed)
             except ValidationError as error:
-                self._refuse(row.number, row.cells, error.messages[0])
+                batch.refuse(row.number, row.cells, error.messages[0])
                 return
         self._count(is_changed=bool(changed or new))
 
@@ -329,6 +342,14 @@ class Import:
             self.tally.updated += 1
         else:
             self.tally.unchanged += 1
+
+
+def with_refusals(columns: Sequence[str], refusals: Iterable[Refusal]) -> Iterator[list[str]]:
+    """The rows of a file that says what was refused and why; corrected, it can be imported as it is."""
+    yield [*columns, "Line", "Error"]
+    for refusal in refusals:
+        missing = len(columns) - len(refusal.cells)
+        yield [*refusal.cells, *[""] * missing, str(refusal.line), refusal.why]
 
 
 def _encoding(head: bytes) -> str:

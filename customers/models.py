@@ -230,3 +230,121 @@ class RecordChange(models.Model):
         if self.kind == self.Kind.MERGED:
             return f"{self.gone} was merged into {self.customer}"
         return f"{self.customer} was {self.get_kind_display()}"
+
+
+class CustomerImportQuerySet(models.QuerySet["CustomerImport"]):
+    """Named questions about imports."""
+
+    def of(self, user: User) -> CustomerImportQuerySet:
+        """What a user imported, the latest first. Nobody else sees it: the file may hold more than the records."""
+        return self.filter(user=user).order_by("-id")
+
+    def working(self) -> CustomerImportQuerySet:
+        """Those that a worker has to go on with."""
+        return self.filter(state__in=CustomerImport.WORKING)
+
+    def free(self) -> CustomerImportQuerySet:
+        """Those that no worker holds; whoever held them and has not been heard of since does not count."""
+        return self.filter(Q(held_until=None) | Q(held_until__lt=timezone.now()))
+
+
+class CustomerImport(models.Model):
+    """A CSV file on its way into the records, and how far it is: what is counted here is saved there (R28)."""
+
+    class State(models.TextChoices):
+        """Where it stands."""
+
+        UPLOADED = "uploaded", "columns to be chosen"
+        CHECKING = "checking", "being checked"
+        CHECKED = "checked", "checked, not yet imported"
+        IMPORTING = "importing", "being imported"
+        DONE = "done", "imported"
+        CANCELLED = "cancelled", "cancelled"
+        FAILED = "failed", "failed"
+
+    WORKING = (State.CHECKING, State.IMPORTING)
+    OVER = (State.DONE, State.CANCELLED, State.FAILED)
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    name = models.CharField(max_length=200, help_text="of the file")
+    size = models.PositiveIntegerField(help_text="in bytes")
+    kind = models.CharField(max_length=10, choices=Customer.Kind, default=Customer.Kind.CONTACT)
+    updates = models.BooleanField(default=True)
+    headings = models.JSONField(default=list, help_text="of the columns")
+    mapping = models.JSONField(default=list, help_text="the field that each column is, empty for none")
+    state = models.CharField(max_length=10, choices=State, default=State.UPLOADED)
+    held_until = models.DateTimeField(null=True)
+    holder = models.UUIDField(null=True)
+    tries = models.PositiveSmallIntegerField(default=0, help_text="since it last got on")
+    position = models.PositiveIntegerField(default=0, help_text="bytes of the file that were read")
+    line = models.PositiveIntegerField(default=0, help_text="the last one that is counted here")
+    created = models.PositiveIntegerField(default=0)
+    updated = models.PositiveIntegerField(default=0)
+    unchanged = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    uploaded_at = models.DateTimeField(default=timezone.now)
+
+    objects = CustomerImportQuerySet.as_manager()
+
+    if TYPE_CHECKING:
+        chunks: RelatedManager[ImportChunk]
+        refused_rows: RelatedManager[RefusedRow]
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["user", "-id"], name="imports_of_user"),
+            models.Index(fields=["held_until"], condition=Q(state__in=("checking", "importing")), name="imports_going"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """Its page."""
+        return reverse("import", args=[self.pk])
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a worker goes on with it."""
+        return self.state in self.WORKING
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens with it."""
+        return self.state in self.OVER
+
+    @property
+    def rows(self) -> int:
+        """How many rows are counted."""
+        return self.created + self.updated + self.unchanged + self.skipped + self.failed
+
+
+class ImportChunk(models.Model):
+    """A piece of an uploaded file. It waits in the database, which every worker reaches, until the import is over."""
+
+    of = models.ForeignKey(CustomerImport, models.CASCADE, related_name="chunks")
+    number = models.PositiveSmallIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["of", "number"], name="import_chunk_once")]
+
+    def __str__(self) -> str:
+        return f"piece {self.number} of {self.of}"
+
+
+class RefusedRow(models.Model):
+    """A row that can't be imported, and why."""
+
+    of = models.ForeignKey(CustomerImport, models.CASCADE, related_name="refused_rows")
+    line = models.PositiveIntegerField()
+    cells = models.JSONField(default=list)
+    why = models.TextField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.why}"

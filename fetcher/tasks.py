@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from contextlib import ExitStack
 from typing import Any
@@ -10,15 +9,12 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
-from django.db import transaction
-from kombu.exceptions import OperationalError
 
+from accounts import queue
 from accounts.models import Mailbox
 from fetcher import polling, scheduling
 from fetcher.hosts import DOUBTFUL, connection_to
 from fetcher.models import FetchRun
-
-log = logging.getLogger(__name__)
 
 #: So many claimed mailboxes wait for a worker at most: what is due later need not stand behind a whole backlog.
 DISPATCH_LIMIT = 1_000
@@ -68,15 +64,8 @@ def fetch_now(mailbox: Mailbox) -> FetchRun:
 
 
 def hint(run: FetchRun) -> None:
-    """Tell the workers of a claimed run once its claim is committed. A hint that comes too late is worth nothing."""
-
-    def tell() -> None:
-        try:
-            poll_mailbox.apply_async((run.mailbox_id, str(run.token)), expires=settings.LEASE_SECONDS)
-        except OperationalError as error:
-            log.warning("the queue can't be reached; mailbox %s waits for the next look: %s", run.mailbox_id, error)
-
-    transaction.on_commit(tell)
+    """Tell the workers of a claimed run once its claim is committed."""
+    queue.hint(poll_mailbox, run.mailbox_id, str(run.token), expires=settings.LEASE_SECONDS)
 
 
 @worker_shutting_down.connect

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 
 from celery import shared_task
-from django.db import transaction
-from kombu.exceptions import OperationalError
 
+from accounts import queue
 from mail.removal import delete_mail_of_removed
 
 log = logging.getLogger(__name__)
@@ -22,12 +21,5 @@ def delete_removed() -> None:
 
 
 def hint_removed() -> None:
-    """Tell the workers, once the removal is committed; if they can't be told, the next look finds it."""
-
-    def tell() -> None:
-        try:
-            delete_removed.apply_async(expires=3600)
-        except OperationalError as error:
-            log.warning("the queue can't be reached; removed mail waits for the next look: %s", error)
-
-    transaction.on_commit(tell)
+    """Tell the workers, once the removal is committed."""
+    queue.hint(delete_removed, expires=3600)

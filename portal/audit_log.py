@@ -10,15 +10,16 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages as notices
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
 from mail.cursors import Place
+from portal.downloads import csv_file
 from portal.requests import administrators_only, member
-from sharing.audit import as_csv, log_for, record, search
+from sharing.audit import exported, log_for, record, search
 from sharing.models import AuditEntry
 from sharing.visibility import visible_to
 
@@ -103,11 +104,7 @@ def audit_export(request: HttpRequest) -> HttpResponseBase:
         return redirect(reverse("audit-log", query=query))
     filters = {name: str(value) for name, value in form.cleaned_data.items() if value}
     record(user, AuditEntry.Action.LOG_EXPORTED, filters=filters)
-    return StreamingHttpResponse(
-        as_csv(form.search(user), user),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="audit-log.csv"', "Cache-Control": "private, no-store"},
-    )
+    return csv_file(exported(form.search(user), user), "audit-log.csv")
 
 
 def _moment(day: date | None, at: time, zone: ZoneInfo) -> datetime | None:

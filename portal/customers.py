@@ -12,7 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, register_converter
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -20,10 +20,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.mailboxes import NotPossible
 from accounts.models import User
 from customers.changes import MAX_ADDRESSES, change_customer, check_addresses, create_customer
+from customers.exporting import exported
 from customers.models import Customer, CustomerAddress, CustomerQuerySet
 from mail.conversations import page_of
 from mail.matching import has_correspondent, with_unread
 from mail.models import IN_TRASH
+from portal.downloads import csv_file
 from portal.forms import LinesField
 from portal.requests import customers_of, ids_in, member, words_in
 from sharing.models import SharedRecord
@@ -147,6 +149,14 @@ def customer_list(request: HttpRequest, kind: str) -> HttpResponse:
         "ticked": ticked_among(user, page.object_list) if ticks else set(),
     }
     return render(request, "customers/list.html", context)
+
+
+@login_required
+@require_safe
+def customer_export(request: HttpRequest, kind: str) -> StreamingHttpResponse:
+    """What the list is narrowed to, as a CSV file."""
+    found = Narrowing(request, ticks=True).of(customers_of(request, kind))
+    return csv_file(exported(found), f"{kind}.csv")
 
 
 @login_required
@@ -294,6 +304,7 @@ def _emails(sight: Sight, record: Customer, cursor: str = "") -> dict[str, Any]:
 urlpatterns = [
     path("<customers:kind>/", customer_list, name="customer-list"),
     path("<customers:kind>/new/", customer_add, name="customer-add"),
+    path("<customers:kind>/export/", customer_export, name="customer-export"),
     path("<customers:kind>/share/", customers_share, name="customers-share"),
     path("<customers:kind>/<int:pk>/", customer, name="customer"),
     path("<customers:kind>/<int:pk>/edit/", customer_edit, name="customer-edit"),

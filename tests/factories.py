@@ -9,9 +9,12 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
+
 from accounts.models import Mailbox, MailDomain, Organization, User
+from customers import imports
 from customers.changes import create_customer
-from customers.models import Customer
+from customers.models import Customer, CustomerImport
 from fetcher.models import SeenUid
 from mail.accounts import has_mail_account, open_mail_account
 from mail.filing import Arrival, file_messages
@@ -176,3 +179,16 @@ def message(*, mailbox: Mailbox, **fields: Any) -> Message:
     """A message in a mailbox; `fields` as for `raw_message`."""
     fields.setdefault("to", [mailbox.email_address])
     return file_raw(mailbox, raw_message(**fields))
+
+
+def upload(user: User, text: str, name: str = "people.csv") -> CustomerImport:
+    """A CSV file that a user has uploaded."""
+    return imports.upload(user, SimpleUploadedFile(name, text.encode()))
+
+
+def checked_import(user: User) -> CustomerImport:
+    """An upload of one row that was checked and waits to be imported."""
+    work = upload(user, f"Email\nimported.{user.pk}@acme.example\n")
+    imports.check(work, work.mapping, kind="contact", updates=True)
+    imports.work_on(work.pk)
+    return work

@@ -58,6 +58,7 @@ PLACES = {
     "mail/messages/<int:pk>/attachments/<int:attachment_pk>": "attachment",
     "mail/threads/<int:pk>": "thread",
     "records/changes/<int:pk>": "change",
+    "records/imports/<int:pk>": "import",
     "settings/email/<int:pk>": "mailbox",
     "settings/mail/accounts/<int:pk>": "mailbox",
     "settings/mail/send-as/<int:pk>": "mailbox",
@@ -175,6 +176,7 @@ BODIES: dict[str, dict[str, Any] | Callable[[Ids], dict[str, Any]]] = {
     "PATCH api/v1/sharing-rules/<int:pk>/": {"mode": "private"},
     "POST administration/users/<int:pk>/role/": {"role": "member"},
     "POST contacts/<int:pk>/edit/": _CUSTOMER_FORM,
+    "POST records/imports/<int:pk>/": {"column_0": "email", "kind": "contact", "updates": "yes"},
     "POST contacts/<int:pk>/merge/": lambda ids: {"other": ids.get("lead", 0)},
     "POST leads/<int:pk>/merge/": lambda ids: {"other": ids.get("contact", 0)},
     "POST api/v1/contacts/<int:pk>/merge/": lambda ids: {"other": ids.get("lead", 0)},
@@ -484,6 +486,7 @@ def _ids_of(message: Message) -> Ids:
         "mailbox": message.mailbox_id,
         "folder": account.folders.get(kind=Folder.Kind.CUSTOM).pk,
         "label": account.labels.get().pk,
+        "import": factories.checked_import(message.owner).pk,
     }
 
 

@@ -30,14 +30,10 @@ def run(ours: Organization, text: str | bytes, **options: Any) -> tuple[Import, 
     file = io.BytesIO(text.encode() if isinstance(text, str) else text)
     refused: list[tuple[int, str]] = []
     table = Table.of(file)
-    work = Import(
-        ours,
-        guess_mapping(table.columns),
-        refused=lambda number, _cells, why: refused.append((number, why)),
-        **options,
-    )
-    for _ in work.take(table.rows(file)):
-        pass
+    work = Import(ours, guess_mapping(table.columns), **options)
+    for batch in work.batches(table.rows(file)):
+        work.save(batch)
+        refused += [(refusal.line, refusal.why) for refusal in sorted(batch.refused, key=lambda each: each.line)]
     return work, refused
 
 
@@ -209,7 +205,7 @@ def test_the_command_imports_and_writes_the_wrong_rows_into_a_file(ours: Organiz
     with pytest.raises(CommandError, match="1 of 2 rows"):
         call_command("import_customers", str(file), errors=errors, **options)
     assert "1 created, 0 updated, 0 unchanged, 0 skipped, 1 not imported" in out.getvalue()
-    with errors.open(newline="") as source:
+    with errors.open(newline="", encoding="utf-8-sig") as source:
         rows = list(csv.reader(source))
     assert rows[0] == ["Name", "Email", "Line", "Error"]
     assert rows[1][:3] == ["Carl", "nonsense", "3"]

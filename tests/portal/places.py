@@ -7,6 +7,7 @@ from django.urls import reverse
 from accounts.models import Mailbox
 from customers.models import Customer
 from mail.models import Message
+from tests import factories
 
 
 def places(mailbox: Mailbox, customer: Customer, message: Message) -> list[str]:
@@ -15,7 +16,9 @@ def places(mailbox: Mailbox, customer: Customer, message: Message) -> list[str]:
         *(reverse(name) for name in ("home", "mail", "shared", "help")),
         *(reverse(name) for name in ("email-settings", "mail-account", "mailbox-add", "mail-accounts", "send-mail-as")),
         *(reverse(name) for name in ("mailboxes", "users", "sharing-overview", "audit-log", "organization")),
-        reverse("record-changes"),
+        *(reverse(name) for name in ("record-changes", "imports")),
+        factories.upload(mailbox.owner, "Name,Email\nBea,bea@acme.example\n").get_absolute_url(),
+        factories.checked_import(mailbox.owner).get_absolute_url(),
         *(reverse(name, args=["contacts"]) for name in ("customer-list", "customer-add")),
         *(reverse(name, args=["contacts", customer.pk]) for name in ("customer", "customer-edit", "customer-merge")),
         *(

@@ -404,7 +404,7 @@ def test_the_export_holds_what_the_list_shows_and_no_formula(admin: User, messag
     """R26: exportable."""
     tick(message.owner, factories.customer(organization=admin.organization, last_name="=1+1"))
     answer = browser(admin).post(reverse("audit-export"), {"action": Action.RECORD_SHARED})
-    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))  # type: ignore[attr-defined]
+    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))  # type: ignore[attr-defined]
     assert [row[2] for row in rows[1:]] == ["ticked Share Email"]
     assert rows[1][5] == "'=1+1"
     assert AuditEntry.objects.first().action == Action.LOG_EXPORTED  # type: ignore[union-attr]
@@ -417,7 +417,7 @@ def test_the_export_numbers_only_messages_that_its_reader_may_see(admin: User, m
 
     def numbers() -> list[str]:
         answer = browser(admin).post(reverse("audit-export"), {"action": Action.MESSAGE_OPENED})
-        rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))  # type: ignore[attr-defined]
+        rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))  # type: ignore[attr-defined]
         return [row[6] for row in rows[1:]]
 
     assert numbers() == [str(message.pk)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import Organization
-from customers.importing import Import, Table, Tally, Unreadable, guess_mapping
+from accounts.spreadsheets import as_csv
+from customers.importing import Batch, Import, Refusal, Table, Tally, Unreadable, guess_mapping, with_refusals
 
 BAR = 30
 SHOWN = 20
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             try:
                 source = stack.enter_context(file.open("rb"))
                 table = Table.of(source)
-                rejected = csv.writer(stack.enter_context(errors.open("w", newline=""))) if errors else None
+                rejected = stack.enter_context(errors.open("w", newline="", encoding="utf-8")) if errors else None
                 work = Import(
                     owner,
                     guess_mapping(table.columns),
@@ -53,20 +53,11 @@ class Command(BaseCommand):
                 raise CommandError(f"{error.filename}: {error.strerror}") from error
             except Unreadable as error:
                 raise CommandError(str(error)) from error
-            if rejected:
-                rejected.writerow([*table.columns, "Line", "Error"])
-
-            def refused(number: int, cells: Sequence[str], why: str) -> None:
-                if work.tally.failed <= SHOWN:
-                    self.stdout.write(f"line {number}: {why}")
-                if rejected:
-                    padded = [*cells, *[""] * (len(table.columns) - len(cells))]
-                    rejected.writerow([*padded, number, why])
-
-            work.refused = refused
             size = file.stat().st_size or 1
-            for tally in work.take(table.rows(source)):
-                self._show(tally, source.tell() / size)
+            refused = self._saved(work, work.batches(table.rows(source)), lambda: source.tell() / size)
+            for line in as_csv(with_refusals(table.columns, refused)):
+                if rejected:
+                    rejected.write(line)
         tally = work.tally
         if tally.failed > SHOWN:
             where = f", all in {errors}" if errors else "; see --errors"
@@ -77,6 +68,17 @@ class Command(BaseCommand):
         )
         if tally.failed:
             raise CommandError(f"{tally.failed} of {tally.rows} rows could not be imported.", returncode=1)
+
+    def _saved(self, work: Import, batches: Iterable[Batch], share: Callable[[], float]) -> Iterator[Refusal]:
+        """Save them and tell how far it is; what was refused."""
+        shown = 0
+        for batch in batches:
+            work.save(batch)
+            for refusal in batch.refused[: SHOWN - shown]:
+                shown += 1
+                self.stdout.write(f"line {refusal.line}: {refusal.why}")
+            yield from batch.refused
+            self._show(work.tally, share())
 
     def _show(self, tally: Tally, share: float) -> None:
         if self.stderr.isatty():
