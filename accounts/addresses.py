@@ -7,6 +7,7 @@ dot; nothing else is folded.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import idna
 
@@ -102,6 +103,7 @@ def check_excluded_domain(text: str) -> str:
     return domain
 
 
+@lru_cache(maxsize=4096)
 def is_public_provider(domain: str) -> bool:
     """Whether anybody can have an address at this normalised domain."""
     return any(domain_covers(provider, domain) for provider in PUBLIC_PROVIDER_DOMAINS)

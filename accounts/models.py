@@ -93,6 +93,7 @@ class User(AbstractBaseUser):
     role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    customer_columns = models.JSONField(null=True, editable=False, help_text="of their lists; null for the usual ones")
 
     objects = UserManager()
 

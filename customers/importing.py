@@ -280,8 +280,8 @@ class Import:
         with transaction.atomic():
             known = self._known(batch.rows)
             ids = {pk for found in known.values() for pk in found}
-            held = Customer.objects.select_for_update().filter(pk__in=ids).order_by("pk")
-            there = held.prefetch_related("addresses").in_bulk()
+            held = Customer.objects.filter(pk__in=ids).order_by("pk").prefetch_related("addresses")
+            there = (held if self.is_dry else held.select_for_update()).in_bulk()
             fresh = []
             for row in batch.rows:
                 found = {pk for key in row.keys for pk in known.get(key, ()) if pk in there}

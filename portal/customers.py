@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, register_converter
@@ -35,6 +35,9 @@ from sharing.preview import preview
 from sharing.visibility import Sight, count_revealed_by_tick
 
 PER_PAGE = 50
+#: What a list can show beside the name.
+COLUMNS = {"company": "Company", "email": "E-mail", "phone": "Phone", "owner": "Owner", "added": "Added"}
+USUAL_COLUMNS = ("company", "email", "phone", "owner")
 
 
 class KindConverter:
@@ -132,6 +135,26 @@ class Narrowing:
         return found
 
 
+class EmailsNarrowing:
+    """What the *Emails* of a record are narrowed to, as the query string says (R30)."""
+
+    DIRECTIONS: ClassVar = {"received": "Received", "sent": "Sent"}
+
+    def __init__(self, request: HttpRequest, sight: Sight) -> None:
+        names = {str(pk): name for pk, name in sight.modes.names().items()}
+        mine = str(sight.viewer.pk)
+        self.people = {mine: "Mine"} | {pk: name for pk, name in names.items() if pk != mine}
+        person, direction = request.GET.get("person", ""), request.GET.get("direction", "")
+        self.person = person if person in self.people else ""
+        self.direction = direction if direction in self.DIRECTIONS else ""
+
+    @property
+    def conditions(self) -> list[Q]:
+        """On messages."""
+        whose = [Q(owner=self.person)] if self.person else []
+        return whose + ([Q(direction=self.direction)] if self.direction else [])
+
+
 @login_required
 @require_safe
 def customer_list(request: HttpRequest, kind: str) -> HttpResponse:
@@ -147,8 +170,20 @@ def customer_list(request: HttpRequest, kind: str) -> HttpResponse:
         "narrowing": narrowing,
         "may_tick": ticks,
         "ticked": ticked_among(user, page.object_list) if ticks else set(),
+        "columns": {name: name in _columns_of(user) for name in COLUMNS},
+        "column_names": COLUMNS,
     }
     return render(request, "customers/list.html", context)
+
+
+@login_required
+@require_POST
+def customer_columns(request: HttpRequest, kind: str) -> HttpResponse:
+    """Choose the columns of one's lists; they stay chosen, on every device."""
+    user = member(request)
+    chosen = [name for name in COLUMNS if name in request.POST.getlist("column")]
+    User.objects.filter(pk=user.pk).update(customer_columns=chosen)
+    return redirect("customer-list", kind=kind)
 
 
 @login_required
@@ -190,7 +225,7 @@ def customer(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
             raise
         return redirect(moved)
     sight = Sight(user)
-    context = _emails(sight, record) | {
+    context = _emails(request, sight, record) | {
         "kind": kind,
         "customer": record,
         "addresses": list(CustomerAddress.objects.filter(customer=record).with_colleagues_marked(user.organization)),
@@ -207,7 +242,7 @@ def customer(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
 def customer_emails(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     """Further conversations of a record: a fragment for htmx, a page of its own without it."""
     record = _customer(request, kind, pk)
-    context = _emails(Sight(member(request)), record, request.GET.get("cursor", "")) | {
+    context = _emails(request, Sight(member(request)), record) | {
         "kind": kind,
         "customer": record,
     }
@@ -295,15 +330,25 @@ def _customer(request: HttpRequest, kind: str, pk: int) -> Customer:
     return get_object_or_404(customers, pk=pk)
 
 
-def _emails(sight: Sight, record: Customer, cursor: str = "") -> dict[str, Any]:
-    messages = sight.messages(~IN_TRASH, has_correspondent(record.organization_id, customer=record))
-    page = page_of(messages, cursor, links=sight.links_of(record), reader=sight.viewer)
-    return {"page": page, "names": sight.modes.names()}
+def _columns_of(user: User) -> Collection[str]:
+    return USUAL_COLUMNS if user.customer_columns is None else user.customer_columns
+
+
+def _emails(request: HttpRequest, sight: Sight, record: Customer) -> dict[str, Any]:
+    narrowing = EmailsNarrowing(request, sight)
+    theirs = has_correspondent(record.organization_id, customer=record)
+    messages = sight.messages(~IN_TRASH, theirs, *narrowing.conditions)
+    links = sight.links_of(record)
+    if narrowing.person:
+        links = links.filter(owner=narrowing.person)
+    page = page_of(messages, request.GET.get("cursor", ""), links=links, reader=sight.viewer)
+    return {"page": page, "names": sight.modes.names(), "narrowing": narrowing}
 
 
 urlpatterns = [
     path("<customers:kind>/", customer_list, name="customer-list"),
     path("<customers:kind>/new/", customer_add, name="customer-add"),
+    path("<customers:kind>/columns/", customer_columns, name="customer-columns"),
     path("<customers:kind>/export/", customer_export, name="customer-export"),
     path("<customers:kind>/share/", customers_share, name="customers-share"),
     path("<customers:kind>/<int:pk>/", customer, name="customer"),

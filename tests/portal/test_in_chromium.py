@@ -277,6 +277,20 @@ def test_share_email_is_ticked_on_many_records_at_once(portal: LiveServer) -> No
     assert SharedRecord.objects.filter(owner=mailbox.owner).count() == 2
 
 
+def test_the_mail_of_a_record_comes_by_scrolling(portal: LiveServer) -> None:
+    """R30: page after page, without a click."""
+    mailbox = factories.mailbox()
+    record = factories.customer(organization=mailbox.owner.organization, addresses=["bea@acme.example"])
+    for number in range(40):
+        factories.message(mailbox=mailbox, sender="bea@acme.example", subject=f"Number {number}")
+    with window(mailbox.owner, portal) as page:
+        page.goto(portal.url + record.get_absolute_url())
+        for shown in (12, 24, 36, 40):
+            expect(page.locator(".mail-row__subject").nth(shown - 1)).to_be_attached()
+            page.keyboard.press("End")
+        expect(page.locator(".mail-row__subject")).to_have_count(40)
+
+
 def test_duplicates_are_merged_by_mouse_and_the_notice_undoes_it(portal: LiveServer) -> None:
     """R27."""
     ann = factories.mailbox(mode="custom").owner
