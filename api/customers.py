@@ -16,16 +16,19 @@ from rest_framework.response import Response
 from accounts.mailboxes import NotPossible
 from accounts.models import ADDRESS_LENGTH
 from api.base import ApiListView, ApiView, ColleagueField, StrictSerializer
-from api.errors import about
+from api.errors import about, flat
 from api.messages import MessageListView
 from customers.changes import change_customer, create_customer
 from customers.models import Customer, CustomerQuerySet
+from customers.syncing import MOST, Outcome, Upsert, upsert
 from mail.matching import with_customer
 from mail.models import MessageQuerySet
 from sharing import records
 from sharing.modes import modes_of
 from sharing.policies import is_ticked, may_tick, tick, untick
 from sharing.visibility import listed_once, visible_to
+
+_LONGEST_ID = 200
 
 
 class AddressSerializer(StrictSerializer):
@@ -84,6 +87,10 @@ class _CustomerView(ApiView):
         """The same, with what is shown of them."""
         return self.customers().prefetch_related("addresses")
 
+    def upserted(self, given: list[Upsert]) -> list[Outcome]:
+        """What became of each; a new record is the caller's unless it says otherwise."""
+        return upsert(self.caller.organization, given, new={"owner": self.caller})
+
     def customer(self, pk: int) -> Customer:
         """One of them, 404 otherwise."""
         return get_object_or_404(self.customers(), pk=pk)
@@ -129,6 +136,109 @@ class CustomerDetail(_CustomerView):
     def _changed(self, customer: Customer, given: dict[str, Any]) -> Response:
         with about("emails"):
             return self.shown(change_customer(customer, **given))
+
+
+class ExternalCustomerSerializer(CustomerSerializer):
+    """A record that is kept in step with another CRM's."""
+
+    external_id = serializers.CharField(read_only=True)
+
+
+class CustomerByExternalId(_CustomerView):
+    """The record that another CRM knows by this id."""
+
+    serializer_class = ExternalCustomerSerializer
+
+    def get(self, _request: Request, external_id: str) -> Response:
+        """Show it."""
+        return self.shown(self._found(external_id))
+
+    @extend_schema(responses={200: ExternalCustomerSerializer, 201: ExternalCustomerSerializer})
+    def put(self, request: Request, external_id: str) -> Response:
+        """Create it, or change what is given; sent again, it changes nothing.
+
+        A record without an external id that alone has one of the addresses is taken for it and gets the id. A lead that
+        is sent as a contact becomes one.
+        """
+        if len(external_id) > _LONGEST_ID:
+            raise ValidationError({"external_id": [f"At most {_LONGEST_ID} characters."]})
+        (outcome,) = self.upserted([_upsert(external_id, self.checked(request), self.kind)])
+        if outcome.customer is None:
+            raise ValidationError(outcome.errors)
+        return self.shown(outcome.customer, status=201 if outcome.status == "created" else 200)
+
+    def delete(self, _request: Request, external_id: str) -> Response:
+        """Delete it."""
+        records.delete(self.caller, self._found(external_id))
+        return Response(status=204)
+
+    def _found(self, external_id: str) -> Customer:
+        return get_object_or_404(self.customers(), external_id=external_id)
+
+
+class UpsertSerializer(CustomerSerializer):
+    """A record as another CRM knows it."""
+
+    external_id = serializers.CharField(max_length=_LONGEST_ID)
+
+
+class BulkSerializer(StrictSerializer):
+    """Many of them."""
+
+    records = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=MOST)
+
+
+class OutcomeSerializer(StrictSerializer):
+    """What became of one of them: `created`, `updated`, `unchanged`, or `error` with `errors` by field."""
+
+    external_id = serializers.CharField(allow_null=True)
+    id = serializers.IntegerField(allow_null=True)
+    status = serializers.ChoiceField(["created", "updated", "unchanged", "error"])
+    errors = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.ListField(child=serializers.CharField())
+    )
+
+
+class CustomersBulk(_CustomerView):
+    """Many records kept in step with another CRM at once."""
+
+    @extend_schema(request=BulkSerializer, responses=OutcomeSerializer(many=True))
+    def post(self, request: Request) -> Response:
+        """Do for each of `records` what PUT by external id does; in their order, what became of it.
+
+        Those that are refused change nothing and don't keep the others from being saved.
+        """
+        bulk = BulkSerializer(data=request.data, context=self.get_serializer_context())
+        bulk.is_valid(raise_exception=True)
+        outcomes: list[Outcome | None] = []
+        given: list[Upsert] = []
+        for each in bulk.validated_data["records"]:
+            record = UpsertSerializer(data=each, context=self.get_serializer_context())
+            if record.is_valid():
+                fields = dict(record.validated_data)
+                given.append(_upsert(fields.pop("external_id"), fields, self.kind))
+                outcomes.append(None)
+            else:
+                outcomes.append(Outcome("error", errors=flat(record.errors)))
+        with about("records"):
+            done = iter(self.upserted(given))
+        ids = (each.get("external_id") for each in bulk.validated_data["records"])
+        return Response(
+            [
+                {
+                    "external_id": external_id if isinstance(external_id, str) else None,
+                    "id": outcome.customer.pk if outcome.customer else None,
+                    "status": outcome.status,
+                    "errors": outcome.errors,
+                }
+                for external_id, outcome in zip(ids, (each or next(done) for each in outcomes), strict=True)
+            ]
+        )
+
+
+def _upsert(external_id: str, fields: dict[str, Any], kind: Customer.Kind) -> Upsert:
+    addresses, keep = fields.pop("addresses", None), fields.pop("keep_earlier_mail", True)
+    return Upsert(external_id, {**fields, "kind": kind}, addresses, keep)
 
 
 class LeadConversion(_CustomerView):

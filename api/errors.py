@@ -35,7 +35,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         error = NotFound()
     response = exception_handler(error, context)
     if response is not None and response.status_code == status.HTTP_400_BAD_REQUEST:
-        response.data = _flat(response.data)
+        response.data = flat(response.data)
     return response
 
 
@@ -66,7 +66,7 @@ def _by_field(error: DjangoValidationError) -> dict[str, list[str]]:
     return {GENERAL if field == NON_FIELD_ERRORS else field: messages for field, messages in error.message_dict.items()}
 
 
-def _flat(data: Any) -> dict[str, list[str]]:
+def flat(data: Any) -> dict[str, list[str]]:
     """Errors of nested fields become sentences of the field that holds them."""
     if isinstance(data, dict):
         if set(data) == {"detail"}:

@@ -30,6 +30,8 @@ urlpatterns = [
         for prefix, kind in (("leads", Customer.Kind.LEAD), ("contacts", Customer.Kind.CONTACT))
         for pattern in (
             path(f"{prefix}/", customers.Customers.as_view(kind=kind)),
+            path(f"{prefix}/bulk/", customers.CustomersBulk.as_view(kind=kind)),
+            path(f"{prefix}/external/<str:external_id>/", customers.CustomerByExternalId.as_view(kind=kind)),
             path(f"{prefix}/<int:pk>/", customers.CustomerDetail.as_view(kind=kind)),
             path(f"{prefix}/<int:pk>/merge/", customers.CustomerMerge.as_view(kind=kind)),
             path(f"{prefix}/<int:pk>/emails/", customers.CustomerEmails.as_view(kind=kind)),

@@ -136,6 +136,7 @@ def merge_customers(kept: Customer, other: Customer, *, actor: User, taken: Coll
                 fields[name] = getattr(other, name)
         if Customer.Kind.CONTACT in (kept.kind, other.kind):
             fields["kind"] = Customer.Kind.CONTACT
+        fields["external_id"] = kept.external_id or other.external_id
         fields["notes"] = "\n\n".join(dict.fromkeys(filter(None, (kept.notes, other.notes))))
         ours, theirs = _addresses(kept), _addresses(other)
         both = [*theirs[:1], *ours, *theirs] if "primary" in taken else [*ours, *theirs]
@@ -168,7 +169,9 @@ def undo_change(change: RecordChange) -> Customer:
             _replace_addresses(kept, [address for address in _addresses(kept) if address not in change.brought])
         if change.gone_id:
             gone = Customer.with_deleted.select_for_update().get(pk=change.gone_id)
-            _assign(gone, {"deleted_at": None, "merged_into": None})
+            same = Customer.objects.filter(organization=gone.organization_id, external_id=gone.external_id)
+            external_id = "" if same.exists() else gone.external_id
+            _assign(gone, {"deleted_at": None, "merged_into": None, "external_id": external_id})
             _replace_addresses(gone, change.gone_addresses)
         return Customer.objects.get(pk=change.customer_id)
 

@@ -115,6 +115,9 @@ class Customer(models.Model):
     company = models.CharField(max_length=200, blank=True)
     phone = models.CharField(max_length=50, blank=True)
     notes = models.TextField(blank=True, max_length=20_000)
+    external_id = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="in the CRM that it is kept in step with"
+    )
     owner = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="customers")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
@@ -132,6 +135,13 @@ class Customer(models.Model):
             models.Index(
                 fields=["organization", "kind", "last_name", "first_name", "id"],
                 name="customer_list",
+            )
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "external_id"],
+                condition=Q(deleted_at=None) & ~Q(external_id=""),
+                name="external_id_once",
             )
         ]
 

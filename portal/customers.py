@@ -340,7 +340,7 @@ def _emails(request: HttpRequest, sight: Sight, record: Customer) -> dict[str, A
     messages = sight.messages(~IN_TRASH, theirs, *narrowing.conditions)
     links = sight.links_of(record)
     if narrowing.person:
-        links = links.filter(owner=narrowing.person)
+        links = links.filter(owner=int(narrowing.person))
     page = page_of(messages, request.GET.get("cursor", ""), links=links, reader=sight.viewer)
     return {"page": page, "names": sight.modes.names(), "narrowing": narrowing}
 

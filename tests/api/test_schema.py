@@ -14,6 +14,7 @@ from drf_spectacular.validation import validate_schema
 from rest_framework.test import APIClient
 
 from accounts.models import User
+from customers.models import Customer
 from mail.arranging import Wanted, arrange_labels
 from mail.models import Message
 from sharing.policies import tick
@@ -41,6 +42,7 @@ def ids(db: None) -> dict[str, int]:
     found = {"users": rep.pk, "mailboxes": mailbox.pk}
     for kind, prefix in (("lead", "leads"), ("contact", "contacts")):
         customer = factories.customer(organization=rep.organization, kind=kind, addresses=["bea@acme.example"])
+        Customer.objects.filter(pk=customer.pk).update(external_id=str(customer.pk))
         tick(rep, customer)
         found[prefix] = customer.pk
     message = factories.message(
@@ -60,7 +62,7 @@ def addresses(ids: dict[str, int]) -> Iterator[tuple[str, str]]:
     """Every operation with the ids of the world in its address; deleting comes last."""
     for path, method, _ in sorted(operations(), key=lambda operation: operation[1] == "delete"):
         own = ids.get(path.removeprefix(ROOT).partition("/")[0])
-        yield path.format_map(ids | {"id": own}), method
+        yield path.format_map(ids | {"id": own, "external_id": own}), method
 
 
 def test_the_schema_is_valid_and_without_warnings() -> None:
@@ -99,6 +101,8 @@ def test_every_resource_of_the_interface_is_there() -> None:
         ("get put patch delete", "contacts/{id}/"),
         ("post", "leads/{id}/convert/"),
         ("post", "contacts/{id}/merge/"),
+        ("get put delete", "contacts/external/{external_id}/"),
+        ("post", "leads/bulk/"),
         ("get", "leads/{id}/emails/"),
         ("get put delete", "contacts/{id}/share-emails/"),
         ("get", "messages/"),
@@ -144,6 +148,8 @@ def test_another_organisation_finds_nothing(ids: dict[str, int], role: str) -> N
         answer = getattr(client, method)(path, {})
         if re.search("/(users|sharing-rules)/", path) and role == "member":
             assert answer.status_code == 403, (path, method)
+        elif "/external/" in path and method == "put":
+            assert answer.status_code == 400, "it would be a record of their own"
         elif re.search(r"/\d+/", path):
             assert answer.status_code == 404, (path, method, answer.status_code)
         elif method == "get" and "mail-account" not in path:
