@@ -142,6 +142,7 @@ def test_many_records_are_kept_in_step_at_once(client: APIClient, rep: User) -> 
         ["last_name"],
         ["external_id"],
         ["organization"],
+        ["owner"],
         [],
     ]
     assert Customer.objects.count() == 2
