@@ -29,7 +29,7 @@ from portal.downloads import csv_file
 from portal.forms import LinesField
 from portal.requests import customers_of, ids_in, member, words_in
 from sharing.models import SharedRecord
-from sharing.modes import modes_of
+from sharing.modes import Mode, modes_of
 from sharing.policies import may_tick, tick, ticked_among, ticked_by, untick
 from sharing.preview import preview
 from sharing.visibility import Sight, count_revealed_by_tick
@@ -141,7 +141,7 @@ class EmailsNarrowing:
     DIRECTIONS: ClassVar = {"received": "Received", "sent": "Sent"}
 
     def __init__(self, request: HttpRequest, sight: Sight) -> None:
-        names = {str(pk): name for pk, name in sight.modes.names().items()}
+        names = {str(pk): name for pk, name in sight.modes.owners_in(Mode.PUBLIC, Mode.CUSTOM).items()}
         mine = str(sight.viewer.pk)
         self.people = {mine: "Mine"} | {pk: name for pk, name in names.items() if pk != mine}
         person, direction = request.GET.get("person", ""), request.GET.get("direction", "")
