@@ -7,15 +7,10 @@ proposal: nothing is connected to or sent before somebody has seen it in the for
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import logging
-import socket
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -25,9 +20,10 @@ import dns.exception
 import dns.resolver
 from django.conf import settings
 
+from accounts import https
 from accounts.addresses import domain_of
 from accounts.providers import Provider, provider_behind, provider_of
-from accounts.servers import Endpoint, ServerError, ascii_host, connect
+from accounts.servers import Endpoint, ServerError, ascii_host
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +31,6 @@ log = logging.getLogger(__name__)
 SECONDS = 5.0
 #: Bytes of a published configuration that are read at most.
 MAX_BYTES = 64 * 1024
-HTTPS_PORT = 443
 
 #: What https://www.bucksch.org/1/projects/thunderbird/autoconfiguration/config-file-format.html calls them. One without
 #: encryption is never proposed.
@@ -149,7 +144,7 @@ def _text(server: ET.Element, name: str) -> str:
 
 def _host(name: str) -> str:
     try:
-        return ascii_host(Endpoint(name, HTTPS_PORT, "ssl"))
+        return ascii_host(Endpoint(name, https.PORT, "ssl"))
     except ServerError:
         return ""
 
@@ -157,7 +152,7 @@ def _host(name: str) -> str:
 def _published(host: str, path: str, address: str, until: float) -> Settings:
     """What a web server publishes about a domain's mail servers. Redirections are not followed."""
     try:
-        with _https(host, until) as sock:
+        with https.connection(host, until) as sock:
             sock.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\nAccept: text/xml, application/xml\r\n\r\n".encode())
             response = http.client.HTTPResponse(sock, method="GET")
             response.begin()
@@ -166,24 +161,6 @@ def _published(host: str, path: str, address: str, until: float) -> Settings:
     except (ServerError, OSError, http.client.HTTPException, ValueError) as error:
         log.debug("no configuration at %s: %s", host, error)
         return {}
-
-
-@contextmanager
-def _https(host: str, until: float) -> Iterator[socket.socket]:
-    """An encrypted connection that is cut when time is up, however slowly the other side speaks."""
-    sock = connect(Endpoint(host, HTTPS_PORT, "ssl"), timeout=max(until - time.monotonic(), 0.01), ports={HTTPS_PORT})
-
-    def cut() -> None:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(max(until - time.monotonic(), 0), cut)
-    timer.start()
-    try:
-        yield sock
-    finally:
-        timer.cancel()
-        sock.close()
 
 
 def _announced(domain: str, address: str) -> Settings:

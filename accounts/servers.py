@@ -134,22 +134,30 @@ class Endpoint:
             raise ValueError(f"unknown security {self.security!r}")
 
 
-def connect(endpoint: Endpoint, *, timeout: float, ports: Collection[int] = MAIL_PORTS) -> socket.socket:
+def connect(
+    endpoint: Endpoint,
+    *,
+    timeout: float,
+    ports: Collection[int] = MAIL_PORTS,
+    networks: Collection[Network] | None = None,
+) -> socket.socket:
     """Open a connection; for `ssl` the encrypted one, for `starttls` a plain one that `start_tls` encrypts later.
 
     Steps: read the name, resolve it, keep the addresses that are allowed, try those one after the other, shake hands.
     All of it together takes at most `timeout` seconds, which is then the socket's timeout for each operation. `ports`
-    are those that may be connected to on the public internet.
+    are those that may be connected to on the public internet; `networks` are further ones, where any port passes, at
+    first `settings.ALLOWED_MAIL_NETWORKS`.
 
     Raises:
         ServerError: with the reason for people.
     """
     until = time.monotonic() + timeout
     host = ascii_host(endpoint)
-    candidates = [address for address in _resolve(host, endpoint, until) if is_allowed(address)]
+    further = settings.ALLOWED_MAIL_NETWORKS if networks is None else networks
+    candidates = [address for address in _resolve(host, endpoint, until) if is_allowed(address, further)]
     if not candidates:
         raise ServerError("address_not_allowed", endpoint.host, endpoint.port)
-    candidates = [address for address in candidates if _port_fits(address, endpoint.port, ports)]
+    candidates = [address for address in candidates if _port_fits(address, endpoint.port, ports, further)]
     if not candidates:
         raise ServerError("port_not_allowed", endpoint.host, endpoint.port)
     sock = _connect_first(candidates[:MAX_ADDRESSES], endpoint, until)
@@ -179,9 +187,9 @@ def tls_context() -> ssl.SSLContext:
     return _tls_context(settings.MAIL_CA_FILE)
 
 
-def is_allowed(address: Address) -> bool:
-    """Whether an address is public or in one of `settings.ALLOWED_MAIL_NETWORKS`."""
-    return _explicitly_allowed(address) or is_public(address)
+def is_allowed(address: Address, further: Collection[Network]) -> bool:
+    """Whether an address is public or in one of the `further` networks."""
+    return _is_in(address, further) or is_public(address)
 
 
 def is_public(address: Address) -> bool:
@@ -317,13 +325,13 @@ def _unwrapped(address: Address) -> Address:
     return address
 
 
-def _explicitly_allowed(address: Address) -> bool:
+def _is_in(address: Address, networks: Collection[Network]) -> bool:
     address = _unwrapped(address)
-    return any(address in network for network in settings.ALLOWED_MAIL_NETWORKS)
+    return any(address in network for network in networks)
 
 
-def _port_fits(address: Address, port: int, ports: Collection[int]) -> bool:
-    return port in ports or (1 <= port <= 65535 and _explicitly_allowed(address))
+def _port_fits(address: Address, port: int, ports: Collection[int], further: Collection[Network]) -> bool:
+    return port in ports or (1 <= port <= 65535 and _is_in(address, further))
 
 
 def _printable(host: str) -> str:

@@ -53,6 +53,8 @@ AUDIT_DAYS = env.int("CRM_MAIL_AUDIT_DAYS", 730)
 
 # --- mail servers ---------------------------------------------------------------------------------------------------
 ALLOWED_MAIL_NETWORKS = [ipaddress.ip_network(n) for n in env.list("CRM_MAIL_ALLOWED_MAIL_NETWORKS", default=[])]
+#: Where webhooks may be sent beside the public internet; nowhere unless an operator says so.
+ALLOWED_WEBHOOK_NETWORKS = [ipaddress.ip_network(n) for n in env.list("CRM_MAIL_ALLOWED_WEBHOOK_NETWORKS", default=[])]
 #: Whether the servers of an address are looked up in DNS and at its domain (R7); the domain then learns of the question.
 LOOK_UP_SERVERS = env.bool("CRM_MAIL_LOOK_UP_SERVERS", default=True)
 MAIL_CA_FILE = env.str("CRM_MAIL_CA_FILE", "") or None
@@ -95,6 +97,7 @@ INSTALLED_APPS = [
     "mail",
     "sharing",
     "fetcher",
+    "webhooks",
     "portal",
     "api",
 ]
@@ -185,6 +188,8 @@ CELERY_BEAT_SCHEDULE = {
     },
     "delete-removed-mail": {"task": "mail.tasks.delete_removed", "schedule": crontab(minute=17)},
     "work-on-imports": {"task": "customers.tasks.work_on_imports", "schedule": 60, "options": {"expires": 60}},
+    "deliver-webhooks": {"task": "webhooks.tasks.dispatch_due", "schedule": 30, "options": {"expires": 30}},
+    "forget-deliveries": {"task": "webhooks.tasks.forget_old", "schedule": crontab(hour=3, minute=40)},
     "forget-deleted-records": {"task": "customers.tasks.forget_deleted", "schedule": crontab(minute=47)},
     "purge-audit-log": {"task": "sharing.tasks.purge_audit_log", "schedule": crontab(hour=3, minute=30)},
 }

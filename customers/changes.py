@@ -19,6 +19,9 @@ MAX_ADDRESSES = 20
 
 #: Sent inside the transaction, with `customers` (ids) that lost addresses and the `added` rows: other mail is theirs now.
 addresses_changed = Signal()
+#: Sent inside the transaction, with the `customers` (ids) of one `organization` (id) and `what` happened to them:
+#: created, updated, converted, merged (the one that remains) or deleted.
+customers_changed = Signal()
 
 
 def check_addresses(addresses: Sequence[str]) -> list[str]:
@@ -60,6 +63,7 @@ def create_customers(made: Iterable[tuple[Customer, Sequence[str]]]) -> None:
         )
         if added:
             addresses_changed.send(sender=Customer, customers=[], added=added)
+        _tell("created", *(customer for customer, _ in made))
 
 
 def change_customer(
@@ -87,6 +91,7 @@ def change_customer(
                 kept = customer.addresses.values_list("address", flat=True)
                 checked = check_addresses([*checked, *kept])
             _replace_addresses(customer, checked)
+        _tell("updated", customer)
     return customer
 
 
@@ -100,6 +105,7 @@ def convert_lead(lead: Customer, *, actor: User) -> RecordChange:
         (customer,) = _lock(lead.pk)
         if customer.kind != Customer.Kind.LEAD:
             raise NotPossible(f"{customer} is a contact already.")
+        _tell("converted", customer)
         return _change(customer, {"kind": Customer.Kind.CONTACT}, RecordChange.Kind.CONVERTED, actor)
 
 
@@ -113,6 +119,7 @@ def delete_customer(customer: Customer, *, actor: User) -> RecordChange:
         (gone,) = _lock(customer.pk)
         addresses = _addresses(gone)
         _take_away(gone)
+        _tell("deleted", gone)
         return _note(gone, RecordChange.Kind.DELETED, actor, gone=gone, gone_addresses=addresses)
 
 
@@ -144,6 +151,8 @@ def merge_customers(kept: Customer, other: Customer, *, actor: User, taken: Coll
         _take_away(other, merged_into=kept)
         _replace_addresses(kept, checked)
         brought = [address for address in theirs if address not in ours]
+        _tell("merged", kept)
+        _tell("deleted", other)
         return _change(
             kept, fields, RecordChange.Kind.MERGED, actor, gone=other, gone_addresses=theirs, brought=brought
         )
@@ -173,7 +182,11 @@ def undo_change(change: RecordChange) -> Customer:
             external_id = "" if same.exists() else gone.external_id
             _assign(gone, {"deleted_at": None, "merged_into": None, "external_id": external_id})
             _replace_addresses(gone, change.gone_addresses)
-        return Customer.objects.get(pk=change.customer_id)
+            _tell("created", gone)
+        customer = Customer.objects.get(pk=change.customer_id)
+        if change.gone_id != change.customer_id:
+            _tell("updated", customer)
+        return customer
 
 
 def forget_deleted() -> int:
@@ -187,6 +200,12 @@ def forget_deleted() -> int:
     gone.delete()
     RecordChange.objects.filter(done_at__lte=over).delete()
     return count
+
+
+def _tell(what: str, *customers: Customer) -> None:
+    if customers:
+        ids = [customer.pk for customer in customers]
+        customers_changed.send(sender=Customer, organization=customers[0].organization_id, customers=ids, what=what)
 
 
 def _lock(*ids: int) -> list[Customer]:

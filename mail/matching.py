@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from django.db.models import CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
+from django.dispatch import Signal
 
 from accounts.addresses import domain_of
 from accounts.internal import internal_among, is_internal, own_addresses
@@ -21,6 +22,8 @@ from mail.models import Correspondence, Message, MessageQuerySet, Participant
 MATCHED_ROLES = (Participant.Role.FROM, Participant.Role.TO, Participant.Role.CC)
 
 _BATCH = 500
+#: Sent inside the transaction, with the `messages` that were just filed and met a customer, of one owner.
+customers_met_now = Signal()
 
 
 class Person(Protocol):
@@ -82,6 +85,8 @@ def link(met: Iterable[tuple[Message, Iterable[tuple[int, Person]]]]) -> None:
     linked = [message.pk for message, customers in met if customers]
     for start in range(0, len(linked), _BATCH):
         unlink_outdated(Correspondence.objects.filter(message__in=linked[start : start + _BATCH]))
+    if linked:
+        customers_met_now.send(sender=Message, messages=[message for message, customers in met if customers])
 
 
 def unlink_outdated(links: QuerySet[Correspondence]) -> None:

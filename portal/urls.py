@@ -18,6 +18,7 @@ from portal import (
     settings,
     setup,
     shared,
+    webhooks,
 )
 from portal import help as help_pages
 
@@ -42,6 +43,7 @@ urlpatterns = [
     path("", include(administration)),
     path("", include(oversight)),
     path("", include(audit_log)),
+    path("", include(webhooks)),
     path("", include(help_pages)),
     # Sign-in addresses say who is a colleague, so nobody changes their own by themselves.
     path("accounts/email/", closed),

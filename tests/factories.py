@@ -20,6 +20,7 @@ from mail.accounts import has_mail_account, open_mail_account
 from mail.filing import Arrival, file_messages
 from mail.models import Message
 from sharing.policies import connect_mailbox, set_policy
+from webhooks.models import Delivery, Webhook
 
 PASSWORD = "correct horse battery"
 
@@ -192,3 +193,11 @@ def checked_import(user: User) -> CustomerImport:
     imports.check(work, work.mapping, kind="contact", updates=True)
     imports.work_on(work.pk)
     return work
+
+
+def webhook(user: User, url: str = "https://crm.example/hooks", **fields: Any) -> Webhook:
+    """A webhook that is told of everything, with a test on its way."""
+    fields = {"events": list(Webhook.Event)} | fields
+    made = Webhook.objects.create(organization=user.organization, user=user, url=url, **fields)
+    Delivery.objects.create(webhook=made, event=Delivery.PING, object_id=0)
+    return made

@@ -16,7 +16,7 @@ import dns.resolver
 import pytest
 from pytest_django import Settings
 
-from accounts import discovery
+from accounts import discovery, https
 from accounts.discovery import Found, Source, find, read_configuration
 from tests.certificates import Authority
 
@@ -106,7 +106,7 @@ def publishing(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    monkeypatch.setattr(discovery, "HTTPS_PORT", server.server_address[1])
+    monkeypatch.setattr(https, "PORT", server.server_address[1])
     settings.MAIL_CA_FILE = str(authority.file)
     try:
         yield asked

@@ -51,6 +51,8 @@ PLACES = {
     "administration/invitations/<int:pk>": "invitation",
     "administration/organization/domains/<int:pk>": "domain",
     "administration/users/<int:pk>": "user",
+    "administration/webhooks/<int:pk>": "webhook",
+    "administration/webhooks/<int:pk>/deliveries/<int:delivery>": "delivery",
     "contacts/<int:pk>": "contact",
     "leads/<int:pk>": "lead",
     "mail/<int:pk>": "folder",
@@ -111,7 +113,15 @@ SIGNED_IN = (*RIVALS, "colleague", "administrator")
 #: What is no secret within the organisation. Its leads and contacts are everybody's (R27).
 _COLLEAGUES_KNOW = frozenset({"lead", "contact", "change"})
 #: Administrators know who belongs to it, whom they invited, its mail domains, and their own rules (R2, R3, R25).
-_ADMINISTRATORS_KNOW = _COLLEAGUES_KNOW | {"user", "user in base 36", "invitation", "domain", "rule"}
+_ADMINISTRATORS_KNOW = _COLLEAGUES_KNOW | {
+    "user",
+    "user in base 36",
+    "invitation",
+    "domain",
+    "rule",
+    "webhook",
+    "delivery",
+}
 KNOWS: dict[str, frozenset[str]] = {"colleague": _COLLEAGUES_KNOW, "administrator": _ADMINISTRATORS_KNOW}
 #: Who is a colleague is no secret either where one is named: everybody chooses among them for a customer's owner.
 NAMED_IN_BODIES = _COLLEAGUES_KNOW | {"user"}
@@ -472,7 +482,7 @@ def _start_ids() -> None:
 
 
 def _models() -> list[type[Model]]:
-    ours = ("accounts", "customers", "mail", "sharing", "fetcher")
+    ours = ("accounts", "customers", "mail", "sharing", "fetcher", "webhooks")
     return [model for name in ours for model in apps.get_app_config(name).get_models(include_auto_created=True)]
 
 
@@ -525,6 +535,11 @@ def _customers(organization: Organization, name: str) -> Ids:
     return {"lead": lead.pk, "contact": contact.pk, "change": delete_customer(gone, actor=actor).pk}
 
 
+def _hooks(user: User) -> Ids:
+    webhook = factories.webhook(user)
+    return {"webhook": webhook.pk, "delivery": webhook.deliveries.get().pk}
+
+
 def _secret_messages(rep: Mailbox, boss: Mailbox) -> list[Message]:
     """One message for each reason for which a colleague may not see it (sharing.md, lines 3 to 7)."""
     muffled = "muffled.contact@acme.example"
@@ -548,6 +563,7 @@ def _rival(administers: bool, known: list[Ids]) -> Walker:
     user, mailbox = _person(organization, "rival", "custom", "own", role=role)
     own = _customers(organization, "own") | _ids_of(_filed(mailbox, "own.contact@acme.example", "own mail"))
     own |= {"user": user.pk, "user in base 36": user.pk, "rule": set_rule(user, [user])[0].pk}
+    own |= _hooks(user)
     return Walker(browser(user), program(user), own, known, blind=(SECRET, "our.example", "muffled"))
 
 
@@ -569,6 +585,7 @@ def _built() -> World:
         "invitation": invite(admin, email="invited@our.example")[0].pk,
         "domain": add_mail_domain(ours, "also-our.example").pk,
         "rule": set_rule(admin, [boss], reason="walked")[0].pk,
+        **_hooks(admin),
     }
     shared = _filed(rep_box, "open.contact@acme.example", "shared mail")
     # A message that colleagues see, where only its owner may know that it is: in a folder and under a label.

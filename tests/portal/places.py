@@ -15,7 +15,11 @@ def places(mailbox: Mailbox, customer: Customer, message: Message) -> list[str]:
     return [
         *(reverse(name) for name in ("home", "mail", "shared", "help")),
         *(reverse(name) for name in ("email-settings", "mail-account", "mailbox-add", "mail-accounts", "send-mail-as")),
-        *(reverse(name) for name in ("mailboxes", "users", "sharing-overview", "audit-log", "organization")),
+        *(
+            reverse(name)
+            for name in ("mailboxes", "users", "sharing-overview", "audit-log", "webhooks", "organization")
+        ),
+        factories.webhook(mailbox.owner).get_absolute_url(),
         *(reverse(name) for name in ("record-changes", "imports")),
         factories.upload(mailbox.owner, "Name,Email\nBea,bea@acme.example\n").get_absolute_url(),
         factories.checked_import(mailbox.owner).get_absolute_url(),
