@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.addresses import normalize_address
 from accounts.mailboxes import NotPossible
 from accounts.models import User
+from customers.locks import addresses_change
 from customers.models import UNDO_FOR, Customer, CustomerAddress, RecordChange
 
 MAX_ADDRESSES = 20
@@ -56,14 +57,17 @@ def create_customer(*, addresses: Sequence[str], **fields: Any) -> Customer:
 def create_customers(made: Iterable[tuple[Customer, Sequence[str]]]) -> None:
     """Save new records of one organisation with their addresses, which were checked, in a few statements however many."""
     made = list(made)
+    if not made:
+        return
     with transaction.atomic():
+        addresses_change(made[0][0].organization_id)
         Customer.objects.bulk_create(customer for customer, _ in made)
         added = CustomerAddress.objects.bulk_create(
             row for customer, addresses in made for row in _address_rows(customer, addresses)
         )
         if added:
             addresses_changed.send(sender=Customer, customers=[], added=added)
-        _tell("created", *(customer for customer, _ in made))
+        _tell("created", [customer for customer, _ in made])
 
 
 def change_customer(
@@ -84,6 +88,7 @@ def change_customer(
     """
     checked = None if addresses is None else check_addresses(addresses)
     with transaction.atomic():
+        addresses_change(customer.organization_id)
         _lock(customer.pk)
         _assign(customer, fields)
         if checked is not None:
@@ -91,7 +96,7 @@ def change_customer(
                 kept = customer.addresses.values_list("address", flat=True)
                 checked = check_addresses([*checked, *kept])
             _replace_addresses(customer, checked)
-        _tell("updated", customer)
+        _tell("updated", [customer])
     return customer
 
 
@@ -105,7 +110,7 @@ def convert_lead(lead: Customer, *, actor: User) -> RecordChange:
         (customer,) = _lock(lead.pk)
         if customer.kind != Customer.Kind.LEAD:
             raise NotPossible(f"{customer} is a contact already.")
-        _tell("converted", customer)
+        _tell("converted", [customer])
         return _change(customer, {"kind": Customer.Kind.CONTACT}, RecordChange.Kind.CONVERTED, actor)
 
 
@@ -116,10 +121,11 @@ def delete_customer(customer: Customer, *, actor: User) -> RecordChange:
         NotPossible: it is no longer there.
     """
     with transaction.atomic():
+        addresses_change(customer.organization_id)
         (gone,) = _lock(customer.pk)
         addresses = _addresses(gone)
         _take_away(gone)
-        _tell("deleted", gone)
+        _tell("deleted", [gone])
         return _note(gone, RecordChange.Kind.DELETED, actor, gone=gone, gone_addresses=addresses)
 
 
@@ -136,6 +142,7 @@ def merge_customers(kept: Customer, other: Customer, *, actor: User, taken: Coll
     if kept.pk == other.pk:
         raise NotPossible("A record can't be merged with itself.")
     with transaction.atomic():
+        addresses_change(kept.organization_id)
         kept, other = _lock(kept.pk, other.pk)
         fields = {name: getattr(other, name) for name in ("first_name", "last_name") if "name" in taken}
         for choice, name in (("company", "company"), ("phone", "phone"), ("owner", "owner_id")):
@@ -151,8 +158,8 @@ def merge_customers(kept: Customer, other: Customer, *, actor: User, taken: Coll
         _take_away(other, merged_into=kept)
         _replace_addresses(kept, checked)
         brought = [address for address in theirs if address not in ours]
-        _tell("merged", kept)
-        _tell("deleted", other)
+        _tell("merged", [kept])
+        _tell("deleted", [other])
         return _change(
             kept, fields, RecordChange.Kind.MERGED, actor, gone=other, gone_addresses=theirs, brought=brought
         )
@@ -165,6 +172,7 @@ def undo_change(change: RecordChange) -> Customer:
         NotPossible: it was undone before, its day is over, or the record was deleted or merged since.
     """
     with transaction.atomic():
+        addresses_change(change.organization_id)
         found = RecordChange.objects.can_be_undone().select_for_update().filter(pk=change.pk).first()
         if found is None:
             raise NotPossible("This can't be undone any more.")
@@ -182,10 +190,10 @@ def undo_change(change: RecordChange) -> Customer:
             external_id = "" if same.exists() else gone.external_id
             _assign(gone, {"deleted_at": None, "merged_into": None, "external_id": external_id})
             _replace_addresses(gone, change.gone_addresses)
-            _tell("created", gone)
+            _tell("created", [gone])
         customer = Customer.objects.get(pk=change.customer_id)
         if change.gone_id != change.customer_id:
-            _tell("updated", customer)
+            _tell("updated", [customer])
         return customer
 
 
@@ -202,10 +210,9 @@ def forget_deleted() -> int:
     return count
 
 
-def _tell(what: str, *customers: Customer) -> None:
-    if customers:
-        ids = [customer.pk for customer in customers]
-        customers_changed.send(sender=Customer, organization=customers[0].organization_id, customers=ids, what=what)
+def _tell(what: str, customers: Sequence[Customer]) -> None:
+    ids = [customer.pk for customer in customers]
+    customers_changed.send(sender=Customer, organization=customers[0].organization_id, customers=ids, what=what)
 
 
 def _lock(*ids: int) -> list[Customer]:

@@ -17,6 +17,7 @@ from accounts.models import Organization, User
 from accounts.spreadsheets import restored
 from customers.changes import change_customer, check_addresses, create_customers
 from customers.guessing import guess
+from customers.locks import addresses_change
 from customers.models import Customer, CustomerAddress
 
 #: What a column can be, as people read it.
@@ -278,6 +279,8 @@ class Import:
     def save(self, batch: Batch) -> None:
         """Save a batch in one transaction and count it; what the records that are there refuse is added to its refused."""
         with transaction.atomic():
+            if not self.is_dry:
+                addresses_change(self.organization.pk)
             known = self._known(batch.rows)
             ids = {pk for found in known.values() for pk in found}
             held = Customer.objects.filter(pk__in=ids).order_by("pk").prefetch_related("addresses")

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from accounts.mailboxes import NotPossible
 from accounts.models import Organization
 from customers.changes import change_customer, check_addresses, create_customers
+from customers.locks import addresses_change
 from customers.models import Customer, CustomerAddress
 
 #: How many records are kept in step at once.
@@ -66,6 +67,7 @@ def _upsert(organization: Organization, given: Sequence[Upsert], new: dict[str, 
     fresh: list[tuple[Customer, Sequence[str]]] = []
     checked = [_checked(each) for each in given]
     with transaction.atomic():
+        addresses_change(organization.pk)
         known = _Known(organization, given, [addresses for addresses, _ in checked])
         for each, (addresses, error) in zip(given, checked, strict=True):
             customer = known.record(each, addresses)

@@ -17,10 +17,12 @@ class MailConfig(AppConfig):
         from customers.changes import addresses_changed
         from mail import matching
         from mail.models import Correspondence
+        from mail.tasks import hint_backfill
 
         def relink(customers: Any, added: Any, **_: Any) -> None:
             matching.unlink_outdated(Correspondence.objects.filter(customer__in=customers))
-            matching.link_stored(added)
+            if matching.link_stored(added):
+                hint_backfill()
 
         def redirect(user: Any, **_: Any) -> None:
             matching.redirect(user)

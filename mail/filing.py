@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.internal import own_addresses
 from accounts.models import ADDRESS_LENGTH, Mailbox
+from customers.locks import addresses_stay
 from mail import blobs, matching, rows
 from mail.models import Attachment, Folder, Message, MessageText, Participant
 from mail.parsing import ParsedMessage, parse
@@ -60,6 +61,7 @@ def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message
     parsed = [arrival.parsed for arrival in arrivals]
     with transaction.atomic():
         folders = {folder.kind: folder for folder in owner.mail_account.folders.exclude(kind=Folder.Kind.CUSTOM)}
+        addresses_stay(owner.organization_id)
         met = matching.customers_met(owner.organization, [each.participants for each in parsed])
         messages = []
         for arrival, thread, customers in zip(arrivals, assign_threads(owner, parsed), met, strict=True):

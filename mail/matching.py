@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Protocol
 
+from django.db import transaction
 from django.db.models import CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 from django.dispatch import Signal
 
@@ -16,12 +17,14 @@ from accounts.internal import internal_among, is_internal, own_addresses
 from accounts.models import Organization, User
 from customers.models import Customer, CustomerAddress, CustomerQuerySet
 from mail import rows
-from mail.models import Correspondence, Message, MessageQuerySet, Participant
+from mail.models import Backfill, Correspondence, Message, MessageQuerySet, Participant
 
 #: The headers in which a customer's address can make a correspondent; Bcc, Sender and Reply-To never do.
 MATCHED_ROLES = (Participant.Role.FROM, Participant.Role.TO, Participant.Role.CC)
 
 _BATCH = 500
+#: So much stored mail of added addresses is linked while whoever added them waits: half a second's work.
+LINKED_AT_ONCE = 5_000
 #: Sent inside the transaction, with the `messages` that were just filed and met a customer, of one owner.
 customers_met_now = Signal()
 
@@ -95,41 +98,80 @@ def unlink_outdated(links: QuerySet[Correspondence]) -> None:
     links.filter(~Exists(theirs)).delete()
 
 
-def link_stored(added: Sequence[CustomerAddress]) -> None:
-    """Mail already stored from or to addresses that customers of one organisation were just given joins their records (R29)."""
+def link_stored(added: Sequence[CustomerAddress]) -> bool:
+    """Mail already stored from or to addresses that customers of one organisation were just given joins their records (R29).
+
+    The newest comes first and at once; where there is very much of it, the rest is left to `link_further`. Whether any is.
+    """
+    is_left = False
     customers: dict[str, list[int]] = defaultdict(list)
     for row in added:
         customers[row.address].append(row.customer_id)
     addresses = list(customers)
     for start in range(0, len(addresses), _BATCH):
-        found = (
-            Participant.objects.filter(
-                address__in=addresses[start : start + _BATCH],
-                role__in=MATCHED_ROLES,
-                message__owner__organization=added[0].organization_id,
+        some = addresses[start : start + _BATCH]
+        found = _stored(added[0].organization_id, some).order_by("-message_id")
+        rows = list(found[: LINKED_AT_ONCE + 1])
+        _link_stored(rows[:LINKED_AT_ONCE], customers)
+        if len(rows) > LINKED_AT_ONCE:
+            Backfill.objects.bulk_create(
+                Backfill(customer_id=customer, address=address, before=rows[-1][0] + 1)
+                for address in some
+                for customer in customers[address]
             )
-            .filter(~Q(role=Participant.Role.FROM) | Q(address=F("message__from_address")))
-            .values_list("message_id", "role", "address", "message__date", "message__owner")
-            .distinct()
+            is_left = True
+    return is_left
+
+
+def link_further(backfill: Backfill) -> bool:
+    """Link the next batch of stored mail; whether there is more. Nothing, if the address is no longer the customer's."""
+    with transaction.atomic():
+        # Who takes the address away waits, or was first: no link comes after that.
+        held = Customer.objects.select_for_update().filter(pk=backfill.customer_id, addresses__address=backfill.address)
+        customer = held.first()
+        current = Backfill.objects.select_for_update().filter(pk=backfill.pk).first()
+        if customer is None or current is None:
+            Backfill.objects.filter(pk=backfill.pk).delete()
+            return False
+        found = _stored(customer.organization_id, [current.address]).filter(message_id__lt=current.before)
+        rows = list(found.order_by("-message_id")[: LINKED_AT_ONCE + 1])
+        _link_stored(rows[:LINKED_AT_ONCE], {current.address: [customer.pk]})
+        if len(rows) <= LINKED_AT_ONCE:
+            current.delete()
+            return False
+        current.before, current.done = rows[-1][0] + 1, current.done + LINKED_AT_ONCE
+        current.save(update_fields=["before", "done"])
+        return True
+
+
+def _stored(organization: int, addresses: Sequence[str]) -> Any:
+    return (
+        Participant.objects.filter(
+            address__in=addresses, role__in=MATCHED_ROLES, message__owner__organization=organization
         )
-        links = (
-            Correspondence(
-                message_id=message,
-                customer_id=customer,
-                role=role,
-                address=address,
-                domain=domain_of(address),
-                date=date,
-                owner_id=owner,
-            )
-            for message, role, address, date, owner in found.iterator()
-            for customer in customers[address]
+        .filter(~Q(role=Participant.Role.FROM) | Q(address=F("message__from_address")))
+        .values_list("message_id", "role", "address", "message__date", "message__owner")
+        .distinct()
+    )
+
+
+def _link_stored(found: Sequence[tuple[int, str, str, Any, int]], customers: Mapping[str, Sequence[int]]) -> None:
+    links = (
+        Correspondence(
+            message_id=message,
+            customer_id=customer,
+            role=role,
+            address=address,
+            domain=domain_of(address),
+            date=date,
+            owner_id=owner,
         )
-        while some := list(islice(links, _BATCH)):
-            Correspondence.objects.bulk_create(some, ignore_conflicts=True)
-            Message.objects.filter(pk__in={link.message_id for link in some}, has_customer=False).update(
-                has_customer=True
-            )
+        for message, role, address, date, owner in found
+        for customer in customers[address]
+    )
+    while some := list(islice(links, _BATCH)):
+        Correspondence.objects.bulk_create(some, ignore_conflicts=True)
+        Message.objects.filter(pk__in={link.message_id for link in some}, has_customer=False).update(has_customer=True)
 
 
 def redirect(user: User) -> None:

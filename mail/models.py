@@ -291,3 +291,16 @@ class Correspondence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.customer} in {self.role}"
+
+
+class Backfill(models.Model):
+    """Stored mail of an address that was added to a customer, as far as it still waits to be linked, the newest first."""
+
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="+")
+    address = models.CharField(max_length=ADDRESS_LENGTH)
+    before = models.BigIntegerField(help_text="the id below which messages are still to be looked at")
+    done = models.PositiveIntegerField(default=0, help_text="links made")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.address} of {self.customer}"

@@ -24,7 +24,7 @@ from customers.exporting import exported
 from customers.models import Customer, CustomerAddress, CustomerQuerySet
 from mail.conversations import page_of
 from mail.matching import has_correspondent, with_unread
-from mail.models import IN_TRASH
+from mail.models import IN_TRASH, Backfill
 from portal.downloads import csv_file
 from portal.forms import LinesField
 from portal.requests import customers_of, ids_in, member, words_in
@@ -231,10 +231,23 @@ def customer(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
         "addresses": list(CustomerAddress.objects.filter(customer=record).with_colleagues_marked(user.organization)),
         "may_tick": may_tick(user, sight.modes),
         "duplicates": Customer.objects.for_organization(user.organization).sharing_an_address(record)[:3],
+        "backfills": Backfill.objects.filter(customer=record),
     }
     if context["may_tick"]:
         context["reveals"] = count_revealed_by_tick(user, record, sight.modes)
     return render(request, "customers/record.html", context)
+
+
+@login_required
+@require_safe
+def customer_backfill(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
+    """Whether earlier mail is still being added, for htmx; once all is there, the page is asked for anew."""
+    record = _customer(request, kind, pk)
+    context = {"kind": kind, "customer": record, "backfills": Backfill.objects.filter(customer=record)}
+    answer = render(request, "customers/backfill.html", context)
+    if not context["backfills"]:
+        answer["HX-Refresh"] = "true"
+    return answer
 
 
 @login_required
@@ -326,7 +339,9 @@ def customers_share(request: HttpRequest, kind: str) -> HttpResponse:
 
 def _customer(request: HttpRequest, kind: str, pk: int) -> Customer:
     ticks = SharedRecord.objects.filter(owner=member(request), customer=OuterRef("pk"))
-    customers = customers_of(request, kind).select_related("owner").annotate(is_ticked=Exists(ticks))
+    waiting = Backfill.objects.filter(customer=OuterRef("pk"))
+    customers = customers_of(request, kind).select_related("owner")
+    customers = customers.annotate(is_ticked=Exists(ticks), is_backfilled=Exists(waiting))
     return get_object_or_404(customers, pk=pk)
 
 
@@ -354,5 +369,6 @@ urlpatterns = [
     path("<customers:kind>/<int:pk>/", customer, name="customer"),
     path("<customers:kind>/<int:pk>/edit/", customer_edit, name="customer-edit"),
     path("<customers:kind>/<int:pk>/share/", customer_share, name="customer-share"),
+    path("<customers:kind>/<int:pk>/backfill/", customer_backfill, name="customer-backfill"),
     path("<customers:kind>/<int:pk>/emails/", customer_emails, name="customer-emails"),
 ]

@@ -7,6 +7,7 @@ from functools import partial
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.mailboxes import NotPossible
 from customers.changes import create_customer
 from customers.guessing import guess
+from customers.locks import addresses_change
 from customers.models import Customer, CustomerQuerySet, RecordChange, RecordChangeQuerySet
 from mail.matching import unknown_sender
 from portal.requests import customer_of, ids_in, member, words_in
@@ -39,16 +41,18 @@ def message_customer(request: HttpRequest, pk: int) -> HttpResponse:
     """Make a lead or contact of the unknown sender of one's own message; one that is there by now is shown."""
     user = member(request)
     message = get_object_or_404(visible_to(user).owned_by(user), pk=pk)
-    sender = unknown_sender(message)
+    kind = Customer.Kind.LEAD if request.POST.get("kind") == Customer.Kind.LEAD else Customer.Kind.CONTACT
+    with transaction.atomic():
+        # Two clicks are one record.
+        addresses_change(user.organization_id)
+        sender = unknown_sender(message)
+        if sender is not None:
+            fields = guess(message.from_name, sender)._asdict() | {"owner": user, "kind": kind}
+            customer = create_customer(organization=user.organization, addresses=[sender], **fields)
     if sender is None:
         known = _everybody(request).with_address(message.from_address).first() if message.from_address else None
         notices.info(request, f"{known} is known already." if known else "The sender can't be a customer.")
         return redirect(known) if known else redirect("message", pk=pk)
-    kind = Customer.Kind.LEAD if request.POST.get("kind") == Customer.Kind.LEAD else Customer.Kind.CONTACT
-    guessed = guess(message.from_name, sender)
-    customer = create_customer(
-        organization=user.organization, kind=kind, owner=user, addresses=[sender], **guessed._asdict()
-    )
     notices.success(
         request, f"{customer} was added. Name and company are guessed from the message: edit what is wrong."
     )
