@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -15,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
+from api.errors import RequestTooLarge
 from api.schema import ApiSchema
 
 
@@ -66,6 +68,13 @@ class ApiView(GenericAPIView[Any]):
 
     schema = ApiSchema()
     ordering: tuple[str, ...] = ("id",)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse what is too large before it is read; `RequestTooLarge`."""
+        super().initial(request, *args, **kwargs)
+        size = request.META.get("CONTENT_LENGTH") or "0"
+        if not size.isdecimal() or int(size) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise RequestTooLarge
 
     @property
     def caller(self) -> User:

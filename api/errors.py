@@ -25,6 +25,13 @@ class Conflict(APIException):
     status_code = status.HTTP_409_CONFLICT
 
 
+class RequestTooLarge(APIException):
+    """The body is larger than anything that is taken."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The request is too large. Send fewer records at once."
+
+
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """The answer to an exception, or None for one that is a fault of ours."""
     if isinstance(error, NotPossible):

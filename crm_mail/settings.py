@@ -266,6 +266,13 @@ WHITENOISE_AUTOREFRESH = DEBUG
 FORM_RENDERER = "portal.forms.FormRenderer"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+#: More than any form takes, so that it can say so.
+MAX_UPLOAD_BYTES = 64 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = [
+    "crm_mail.uploads.BoundedUploadHandler",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # --- REST API -------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
@@ -195,3 +196,10 @@ def test_many_records_take_few_queries(client: APIClient) -> None:
 
     asked(1)
     assert asked(2) == asked(20)
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(client: APIClient, settings: Settings) -> None:
+    """413; what comes from outside is bounded."""
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000
+    answer = client.post(CONTACTS + "bulk/", {"records": [{"external_id": "1", "last_name": "x" * 1_000}]})
+    assert (answer.status_code, list(answer.json())) == (413, ["detail"])

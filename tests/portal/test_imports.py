@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from pytest_django import Settings
 
 from accounts.models import User
 from customers import imports
@@ -60,6 +61,18 @@ def test_what_is_no_table_is_refused_beside_the_field(ann: User) -> None:
         assert words in answer.context["form"].errors["file"][0]
     assert "Choose a file" in browser(ann).post(reverse("imports")).content.decode()
     assert not CustomerImport.objects.exists()
+
+
+def test_what_is_far_too_large_is_cut_off_as_it_comes(
+    ann: User, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """What comes from outside is bounded; the form still says why."""
+    monkeypatch.setattr(imports, "MOST_BYTES", 100_000)
+    settings.MAX_UPLOAD_BYTES = 200_000
+    file = SimpleUploadedFile("people.csv", b"Name,Email\n" * 100_000)
+    answer = browser(ann).post(reverse("imports"), {"file": file})
+    assert "larger than" in answer.context["form"].errors["file"][0]
+    assert answer.context["form"].files["file"].size < 300_000
 
 
 def test_an_import_is_checked_then_confirmed_then_done(ann: User, work: CustomerImport) -> None:

@@ -301,6 +301,21 @@ class Changes:
             lambda: change_customer(row, addresses=[address.upper() for address in wanted], keep_earlier_mail=keep),
         )
 
+    def convert(self) -> Step:
+        """Somebody makes a contact of a customer, or tries to make one of a contact (R27)."""
+        customer = self.pick.choice(self._customers())
+
+        def plain(world: World) -> None:
+            world.customers[customer].kind = "contact"
+
+        row = self.built.customers[customer]
+        return Step(
+            f"customer {customer} becomes a contact",
+            plain,
+            lambda: records.convert(self.admin, row),
+            refused=self.world.customers[customer].kind == "contact",
+        )
+
     def delete(self) -> Step:
         """Somebody deletes a customer (R27)."""
         customer = self.pick.choice(self._customers())
@@ -454,6 +469,7 @@ KINDS = (
     "keep",
     "trash",
     "addresses",
+    "convert",
     "delete",
     "merge",
     "undo",
@@ -469,7 +485,7 @@ changes = st.tuples(st.sampled_from(KINDS), st.integers(0, 9999))
 def next_step(world: World, built: Built, change: tuple[str, int]) -> Step | None:
     """The change as it can be made in the world as it is; None where nothing is left to change."""
     made = Changes(world, built, Random(change[1]))
-    if change[0] in {"tick", "addresses", "delete", "merge"} and all(
+    if change[0] in {"tick", "addresses", "convert", "delete", "merge"} and all(
         customer.gone or customer.org for customer in world.customers
     ):
         return None
