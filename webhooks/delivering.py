@@ -32,6 +32,12 @@ from webhooks.models import BACK_OFF, Delivery, Webhook
 
 log = logging.getLogger(__name__)
 
+#: What is said of errors that are otherwise explained for mail servers.
+_SENTENCES = {
+    "address_not_allowed": "The host is not on the public internet, so nothing is sent there. An operator can allow its "
+    "network.",
+    "port_not_allowed": "On the public internet only port 443 is connected to.",
+}
 #: In seconds, from the look-up of the name to the last byte of the answer.
 PATIENCE = 10.0
 #: So much of an answer is read.
@@ -160,7 +166,7 @@ def _send(webhook: Webhook, delivery: Delivery) -> bool:
     try:
         status = _post(webhook, delivery, json.dumps(told).encode())
     except ServerError as error:
-        return _missed(webhook, delivery, error.sentence)
+        return _missed(webhook, delivery, _SENTENCES.get(error.kind, error.sentence))
     except SecretUnreadable:
         return _missed(webhook, delivery, "The saved secret can't be read. Delete this webhook and add it again.")
     except (OSError, http.client.HTTPException) as error:
