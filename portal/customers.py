@@ -28,7 +28,8 @@ from mail.models import IN_TRASH, Backfill
 from portal.downloads import csv_file
 from portal.forms import LinesField
 from portal.requests import customers_of, ids_in, member, words_in
-from sharing.models import SharedRecord
+from sharing.audit import record as note
+from sharing.models import AuditEntry, SharedRecord
 from sharing.modes import Mode, modes_of
 from sharing.policies import may_tick, tick, ticked_among, ticked_by, untick
 from sharing.preview import preview
@@ -119,9 +120,15 @@ class Narrowing:
         return chosen if chosen in choices else ""
 
     @property
+    def filters(self) -> dict[str, str]:
+        """What leaves anything out, by its name in the query string."""
+        named = {"search": self.search, "owner": self.owner, "only": self.only}
+        return {name: value for name, value in named.items() if value}
+
+    @property
     def is_narrow(self) -> bool:
         """Whether anything is left out."""
-        return bool(self.search or self.owner or self.only)
+        return bool(self.filters)
 
     def of(self, customers: CustomerQuerySet) -> CustomerQuerySet:
         """What is left of `customers`, in order."""
@@ -189,8 +196,10 @@ def customer_columns(request: HttpRequest, kind: str) -> HttpResponse:
 @login_required
 @require_safe
 def customer_export(request: HttpRequest, kind: str) -> StreamingHttpResponse:
-    """What the list is narrowed to, as a CSV file."""
-    found = Narrowing(request, ticks=True).of(customers_of(request, kind))
+    """What the list is narrowed to, as a CSV file; that somebody took it along is in the audit log."""
+    narrowing = Narrowing(request, ticks=True)
+    found = narrowing.of(customers_of(request, kind))
+    note(member(request), AuditEntry.Action.CUSTOMERS_EXPORTED, what=kind, filters=narrowing.filters)
     return csv_file(exported(found), f"{kind}.csv")
 
 

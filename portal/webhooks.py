@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from portal.requests import administrators_only, member
 from sharing.visibility import visible_to
+from webhooks import administering
 from webhooks.delivering import check_url
 from webhooks.models import Delivery, Webhook
 from webhooks.tasks import hint_delivery
@@ -46,7 +47,7 @@ def webhook_list(request: HttpRequest) -> HttpResponse:
     user = member(request)
     form = WebhookForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        webhook = Webhook.objects.create(organization=user.organization, user=user, **form.cleaned_data)
+        webhook = administering.add(user, **form.cleaned_data)
         context = {"webhook": webhook, "secret": webhook.secret.reveal()}
         return render(request, "administration/webhook_added.html", context)
     webhooks = Webhook.objects.for_organization(user.organization).select_related("user")
@@ -85,12 +86,9 @@ def webhook_test(request: HttpRequest, pk: int) -> HttpResponse:
 @administrators_only
 @require_POST
 def webhook_switch(request: HttpRequest, pk: int) -> HttpResponse:
-    """On or off. What waits is sent when it is on again; what happens meanwhile is not told."""
+    """On or off."""
     found = _webhook(request, pk)
-    found.is_active = "on" in request.POST
-    found.failures, found.paused_until = 0, None
-    found.save(update_fields=["is_active", "failures", "paused_until"])
-    hint_delivery(pk)
+    administering.switch(member(request), found, is_active="on" in request.POST)
     return redirect(found)
 
 
@@ -98,7 +96,7 @@ def webhook_switch(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def webhook_delete(request: HttpRequest, pk: int) -> HttpResponse:
     """Away with it and its deliveries."""
-    _webhook(request, pk).delete()
+    administering.delete(member(request), _webhook(request, pk))
     notices.success(request, "The webhook was deleted. Nothing more is sent to it.")
     return redirect("webhooks")
 

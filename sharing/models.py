@@ -167,6 +167,10 @@ class AuditEntry(models.Model):
         RECORDS_MERGED = "records_merged", "merged a record into another"
         RECORD_CHANGE_UNDONE = "change_undone", "undid a change of a record"
         LOG_EXPORTED = "log_exported", "exported the audit log"
+        CUSTOMERS_EXPORTED = "customers_exported", "exported leads or contacts"
+        WEBHOOK_ADDED = "webhook_added", "added a webhook"
+        WEBHOOK_SWITCHED = "webhook_switched", "switched a webhook"
+        WEBHOOK_DELETED = "webhook_deleted", "deleted a webhook"
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="audit_entries", db_index=False)
     at = models.DateTimeField(default=timezone.now)

@@ -78,7 +78,9 @@ def check_url(text: str) -> str:
 def deliver(pk: int) -> bool:
     """Send what is due to a webhook, for one turn; whether anything may be left. Nothing if another worker does."""
     holder = uuid.uuid4()
-    if not Webhook.objects.due().filter(pk=pk).update(holder=holder, held_until=timezone.now() + HELD_FOR):
+    free = Webhook.objects.free().filter(pk=pk)
+    is_due = Webhook.objects.due().filter(pk=pk).exists()
+    if not is_due or not free.update(holder=holder, held_until=timezone.now() + HELD_FOR):
         return False
     webhook = Webhook.objects.select_related("user__organization").get(pk=pk)
     until = time.monotonic() + TURN
@@ -86,8 +88,9 @@ def deliver(pk: int) -> bool:
         while time.monotonic() < until:
             due = webhook.deliveries.filter(state=Delivery.State.WAITING, due_at__lte=timezone.now())
             delivery = due.order_by("due_at", "id").first()
-            still = Webhook.objects.listening().filter(pk=pk, holder=holder)
-            if delivery is None or not still.update(held_until=timezone.now() + HELD_FOR):
+            mine = Webhook.objects.filter(pk=pk, holder=holder)
+            is_on = Webhook.objects.listening().filter(pk=pk).exists()
+            if delivery is None or not is_on or not mine.update(held_until=timezone.now() + HELD_FOR):
                 return False
             if not _send(webhook, delivery):
                 return False

@@ -40,12 +40,18 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
         """Those that are on and whose owner still administers."""
         return self.filter(is_active=True, user__is_active=True, user__role=User.Role.ADMIN)
 
+    def free(self) -> WebhookQuerySet:
+        """Those that no worker holds; whoever held one and has not been heard of since does not count.
+
+        Only columns of its own: so an update of these is exact, however many workers try at once.
+        """
+        return self.filter(Q(held_until=None) | Q(held_until__lt=timezone.now()))
+
     def due(self) -> WebhookQuerySet:
         """Those that have something to send now and that no worker holds."""
         now = timezone.now()
         waiting = Delivery.objects.filter(webhook=models.OuterRef("pk"), state=Delivery.State.WAITING, due_at__lte=now)
-        free = Q(held_until=None) | Q(held_until__lt=now)
-        return self.listening().filter(free, Q(paused_until=None) | Q(paused_until__lte=now), models.Exists(waiting))
+        return self.listening().free().filter(Q(paused_until=None) | Q(paused_until__lte=now), models.Exists(waiting))
 
 
 class Webhook(models.Model):

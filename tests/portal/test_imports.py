@@ -15,6 +15,7 @@ from pytest_django import Settings
 from accounts.models import User
 from customers import imports
 from customers.models import Customer, CustomerImport
+from sharing.models import AuditEntry
 from tests import factories
 from tests.portal.browsers import browser, page
 
@@ -133,6 +134,8 @@ def test_an_export_holds_what_the_list_is_narrowed_to(ann: User) -> None:
     answer = browser(ann).get(reverse("customer-export", args=["contacts"]), {"search": "acme"})
     rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))  # type: ignore[attr-defined]
     assert [row[2] for row in rows] == ["Last name", "Bea"]
+    (entry,) = AuditEntry.objects.all()
+    assert (entry.action, entry.in_words) == ("customers_exported", "filters: search acme, what: contacts")
 
 
 def test_an_export_asks_no_more_of_the_database_for_more_records(ann: User) -> None:

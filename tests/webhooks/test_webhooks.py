@@ -25,6 +25,7 @@ from pytest_django import Settings
 from accounts.models import Mailbox, User
 from customers.changes import change_customer, undo_change
 from sharing import records
+from sharing.models import AuditEntry
 from tests import factories
 from tests.certificates import Authority
 from tests.portal.browsers import browser, page
@@ -343,6 +344,17 @@ def test_a_webhook_is_added_its_secret_shown_once(boss: User) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT secret FROM webhooks_webhook")
         assert secret[6:] not in str(cursor.fetchall())
+
+
+def test_what_is_done_to_a_webhook_is_in_the_audit_log(webhook: Webhook, boss: User) -> None:
+    """R26: what leaves the house is everybody's business."""
+    client = browser(boss)
+    client.post(reverse("webhooks"), {"url": "https://crm.example/hooks", "events": ["customer.created"]})
+    client.post(reverse("webhook-switch", args=[webhook.pk]), {"off": ""})
+    client.post(reverse("webhook-delete", args=[webhook.pk]))
+    entries = AuditEntry.objects.order_by("id")
+    assert [entry.action for entry in entries] == ["webhook_added", "webhook_switched", "webhook_deleted"]
+    assert "https://crm.example/hooks" in entries[0].in_words
 
 
 def test_a_test_goes_out_when_asked(webhook: Webhook, receiver: Receiver, boss: User) -> None:
