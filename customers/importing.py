@@ -54,6 +54,8 @@ _LONGEST = {"company": 200, "phone": 50, "notes": 20_000}
 _BATCH = 500
 _SNIFFED_BYTES = 1 << 16
 _MOST_COLUMNS = 200
+#: In characters, with all the lines that it takes.
+_LONGEST_ROW = 1_000_000
 
 
 class Unreadable(Exception):
@@ -90,13 +92,28 @@ class Table:
         return cls(encoding, delimiter, columns)
 
     def rows(self, file: IO[bytes]) -> Iterator[tuple[int, list[str] | None]]:
-        """The rows behind the first one, each with the number of the line it ends in; None for one that can't be read."""
+        """The rows behind the first one, each with the number of the line it ends in; None for one that can't be read.
+
+        Raises:
+            Unreadable: a row is so long that this can be no table of people.
+        """
         file.seek(0)
         text = io.TextIOWrapper(file, encoding=self.encoding, errors="replace", newline="")
-        reader = csv.reader((line.replace("\0", "") for line in text), delimiter=self.delimiter)
+        length = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal length
+            while line := text.readline(_LONGEST_ROW + 1):
+                length += len(line)
+                if length > _LONGEST_ROW:
+                    raise Unreadable(f"Behind line {reader.line_num} a row is longer than {_LONGEST_ROW:,} characters.")
+                yield line.replace("\0", "")
+
+        reader = csv.reader(lines(), delimiter=self.delimiter)
         try:
             has_head = False
             while True:
+                length = 0
                 try:
                     cells = next(reader)
                 except StopIteration:

@@ -10,7 +10,7 @@ import logging
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from itertools import islice
@@ -82,10 +82,10 @@ def upload(user: User, file: UploadedFile[bytes]) -> CustomerImport:
 
 
 @contextmanager
-def _opened(work: CustomerImport) -> Iterator[IO[bytes]]:
-    """The uploaded file."""
+def _opened(work: CustomerImport, chunks: int | None = None) -> Iterator[IO[bytes]]:
+    """The uploaded file, or its first `chunks` only."""
     with tempfile.SpooledTemporaryFile(max_size=_CHUNK_BYTES) as file:
-        for data in work.chunks.order_by("number").values_list("data", flat=True).iterator(chunk_size=1):
+        for data in work.chunks.order_by("number").values_list("data", flat=True)[:chunks].iterator(chunk_size=1):
             file.write(data)
         yield file
 
@@ -94,8 +94,9 @@ def samples(work: CustomerImport) -> list[list[str]]:
     """For each column the first values that say anything; none once the file is gone."""
     if work.is_over:
         return []
-    with _opened(work) as file:
-        rows = [cells or [] for _, cells in islice(Table.of(file).rows(file), _SAMPLED_ROWS)]
+    rows: list[list[str]] = []
+    with _opened(work, chunks=1) as file, suppress(Unreadable):  # which the check will say
+        rows.extend(cells or [] for _, cells in islice(Table.of(file).rows(file), _SAMPLED_ROWS))
     values = [[row[number].strip() for row in rows if number < len(row)] for number in range(len(work.headings))]
     return [list(dict.fromkeys(filter(None, each)))[:_SAMPLES] for each in values]
 
@@ -171,6 +172,9 @@ def work_on(pk: int) -> None:
         CustomerImport.objects.filter(pk=pk, holder=holder).update(tries=work.tries)
         _take(work, is_dry=is_dry)
         _finish(work, State.CHECKED if is_dry else State.DONE)
+    except Unreadable as error:
+        log.info("import %s can't go on: %s", pk, error)
+        _finish(work, State.FAILED)
     except _Stopped:
         log.info("import %s was cancelled or taken over at line %s", pk, work.line)
 
@@ -246,7 +250,12 @@ def _hold(work: CustomerImport) -> None:
 def _finish(work: CustomerImport, state: State) -> None:
     with transaction.atomic():
         _hold(work)
-        work.state, work.holder, work.held_until = state, None, None
-        work.save(update_fields=["state", "holder", "held_until"])
+        fields: dict[str, object] = {"state": state, "holder": None, "held_until": None}
+        if work.state == State.CHECKING and state == State.FAILED:
+            # Nothing of what would have been done was done.
+            fields |= dict.fromkeys(set(_COUNTS) - {"failed"}, 0)
+        for name, value in fields.items():
+            setattr(work, name, value)
+        work.save(update_fields=list(fields))
         if work.is_over:
             work.chunks.all().delete()

@@ -161,6 +161,17 @@ def test_an_import_that_never_gets_on_is_given_up(rep: User, monkeypatch: pytest
     assert (work.state, names()) == (State.FAILED, [])
 
 
+@pytest.mark.parametrize("row", ["x" * 2_000_000, '"a\n",' * 400_000], ids=["one line", "many lines"])
+def test_a_row_without_end_is_not_read_to_its_end(rep: User, row: str) -> None:
+    """What comes from outside is bounded: some fifty megabytes may be one row."""
+    work = factories.upload(rep, f"Name,Email\nBea,bea@acme.example\n{row}")
+    assert imports.samples(work)[0] == ["Bea"]
+    imports.check(work, work.mapping, kind="lead", updates=True)
+    imports.work_on(work.pk)
+    work.refresh_from_db()
+    assert (work.state, work.created, names()) == (State.FAILED, 0, [])
+
+
 @pytest.mark.parametrize(
     ("mapping", "words"),
     [

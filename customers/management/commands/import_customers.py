@@ -55,9 +55,12 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from error
             size = file.stat().st_size or 1
             refused = self._saved(work, work.batches(table.rows(source)), lambda: source.tell() / size)
-            for line in as_csv(with_refusals(table.columns, refused)):
-                if rejected:
-                    rejected.write(line)
+            try:
+                for line in as_csv(with_refusals(table.columns, refused)):
+                    if rejected:
+                        rejected.write(line)
+            except Unreadable as error:
+                raise CommandError(f"{error} {work.tally.rows} rows before it are done.") from error
         tally = work.tally
         if tally.failed > SHOWN:
             where = f", all in {errors}" if errors else "; see --errors"
