@@ -158,25 +158,32 @@ def work_on(pk: int) -> None:
     holder = uuid.uuid4()
     if not CustomerImport.objects.working().free().filter(pk=pk).update(holder=holder, held_until=_soon()):
         return
-    work = CustomerImport.objects.select_related("organization").get(pk=pk)
-    work.tries += 1
-    if work.tries > MOST_TRIES:
-        log.error("import %s was given up after %s tries", pk, MOST_TRIES)
-        _finish(work, State.FAILED)
-        return
-    is_dry = work.state == State.CHECKING
+    work = CustomerImport.objects.select_related("organization").filter(pk=pk, holder=holder).first()
+    if work is None:
+        return  # It was cancelled since.
     try:
-        if is_dry:
-            # What a check would have created is known to nobody but the worker that began it.
-            _begin_again(work)
-        CustomerImport.objects.filter(pk=pk, holder=holder).update(tries=work.tries)
-        _take(work, is_dry=is_dry)
-        _finish(work, State.CHECKED if is_dry else State.DONE)
-    except Unreadable as error:
-        log.info("import %s can't go on: %s", pk, error)
-        _finish(work, State.FAILED)
+        _finish(work, _worked_on(work))
     except _Stopped:
         log.info("import %s was cancelled or taken over at line %s", pk, work.line)
+
+
+def _worked_on(work: CustomerImport) -> State:
+    """Do it, as far as it can be done; the state in which it is then."""
+    work.tries += 1
+    if work.tries > MOST_TRIES:
+        log.error("import %s was given up after %s tries", work.pk, MOST_TRIES)
+        return State.FAILED
+    CustomerImport.objects.filter(pk=work.pk, holder=work.holder).update(tries=work.tries)
+    is_dry = work.state == State.CHECKING
+    if is_dry:
+        # What a check would have created is known to nobody but the worker that began it.
+        _begin_again(work)
+    try:
+        _take(work, is_dry=is_dry)
+    except Unreadable as error:
+        log.info("import %s can't go on: %s", work.pk, error)
+        return State.FAILED
+    return State.CHECKED if is_dry else State.DONE
 
 
 def unfinished() -> list[int]:
