@@ -29,7 +29,7 @@ ssl_key = <{key}
 disable_plaintext_auth = no
 auth_mechanisms = plain login
 auth_failure_delay = 0
-mail_location = maildir:{folder}/mail/%n/Maildir
+mail_location = maildir:{folder}/mail/%u/Maildir
 first_valid_uid = 1
 mail_max_userip_connections = 1000
 default_login_user = {login_user}
@@ -40,7 +40,7 @@ passdb {{
 }}
 userdb {{
   driver = static
-  args = uid={user} gid={group} home={folder}/mail/%n
+  args = uid={user} gid={group} home={folder}/mail/%u
 }}
 service pop3-login {{
   service_count = 0
@@ -66,6 +66,10 @@ service anvil {{
 }}
 service auth {{
   client_limit = 4000
+  # Postfix asks here who may send.
+  unix_listener {folder}/sign-in {{
+    mode = 0666
+  }}
 }}
 """
 
@@ -84,19 +88,25 @@ class Dovecot:
     """A running Dovecot; a context manager. Any user name signs in with `PASSWORD`.
 
     `port` speaks plain POP3 and STLS, `tls_port` POP3 over TLS; both are for `localhost`, certified by `ca_file`.
+    `sign_in` is the socket on which another server can ask whether a password is right.
     """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
-        self.port, self.tls_port = _free_ports(2)
+        self.port, self.tls_port = free_ports(2)
         authority = Authority(self.folder / "tls")
         self.ca_file = authority.file
-        self._certificate = authority.issue()
+        self.certificate = authority.issue()
+        self.sign_in = self.folder / "sign-in"
         (self.folder / "mail").mkdir()
+
+    def maildir(self, user: str) -> Path:
+        """Where a user's mail is; the folder may not be there yet."""
+        return self.folder / "mail" / user / "Maildir"
 
     def add_messages(self, user: str, messages: Iterable[bytes]) -> None:
         """Put messages into a user's Maildir; they are listed in this order."""
-        maildir = self.folder / "mail" / user / "Maildir"
+        maildir = self.maildir(user)
         for name in ("cur", "new", "tmp"):
             (maildir / name).mkdir(parents=True, exist_ok=True)
         new = maildir / "new"
@@ -122,8 +132,8 @@ class Dovecot:
         configuration.write_text(
             _CONFIGURATION.format(
                 folder=self.folder,
-                certificate=self._certificate.certificate,
-                key=self._certificate.key,
+                certificate=self.certificate.certificate,
+                key=self.certificate.key,
                 password=PASSWORD,
                 port=self.port,
                 tls_port=self.tls_port,
@@ -135,8 +145,7 @@ class Dovecot:
         )
         # -F keeps it in the foreground: its end is then this process's to see and to wait for.
         self._process = subprocess.Popen([program, "-F", "-c", str(configuration)])
-        for port in (self.port, self.tls_port):
-            self._wait_until_listening(port)
+        wait_until_listening(self._process, self.port, self.tls_port)
         return self
 
     def stop(self) -> None:
@@ -153,26 +162,31 @@ class Dovecot:
     ) -> None:
         self.stop()
 
-    def _wait_until_listening(self, port: int) -> None:
+
+def wait_until_listening(process: subprocess.Popen[bytes], *ports: int) -> None:
+    """Wait until a server that was just started answers on all `ports`; RuntimeError if it ends before."""
+    for port in ports:
         for _ in range(int(_PATIENCE * 20)):
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
             except OSError:
                 try:
-                    code = self._process.wait(0.05)
+                    code = process.wait(0.05)
                 except subprocess.TimeoutExpired:
                     continue
-                raise RuntimeError(f"Dovecot ended with {code}") from None
+                raise RuntimeError(f"{process.args} ended with {code}") from None
             else:
-                return
-        raise RuntimeError("Dovecot did not start to listen")
+                break
+        else:
+            raise RuntimeError(f"{process.args} did not start to listen on port {port}")
 
 
 def _program() -> str | None:
     return shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that were free a moment ago."""
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [probe.getsockname()[1] for probe in probes]
     for probe in probes:
