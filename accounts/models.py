@@ -32,6 +32,13 @@ class Organization(models.Model):
     poll_interval_minutes = models.PositiveSmallIntegerField(
         default=5, validators=[MinValueValidator(3), MaxValueValidator(60)]
     )
+    retention_months = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1200)],
+        help_text="the age at which mail is deleted here; null keeps it",
+    )
+    retention_set_at = models.DateTimeField(null=True, editable=False, help_text="when that was chosen")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:

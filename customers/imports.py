@@ -18,6 +18,7 @@ from typing import IO
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
+from django.dispatch import Signal
 from django.utils import timezone
 
 from accounts.mailboxes import NotPossible
@@ -49,6 +50,10 @@ _CHUNK_BYTES = 1 << 20
 _SAMPLES = 3
 _SAMPLED_ROWS = 50
 _COUNTS = tuple(asdict(Tally()))
+
+
+#: Sent inside the transaction in which a worker ends an import, done or failed, with the `work`.
+import_ended = Signal()
 
 
 class _Stopped(Exception):
@@ -266,3 +271,4 @@ def _finish(work: CustomerImport, state: State) -> None:
         work.save(update_fields=list(fields))
         if work.is_over:
             work.chunks.all().delete()
+            import_ended.send(sender=CustomerImport, work=work)

@@ -72,6 +72,11 @@ class SeenUid(models.Model):
     message = models.ForeignKey(Message, models.SET_NULL, null=True, related_name="seen_uids")
     seen_at = models.DateTimeField(default=timezone.now)
     deleted_at = models.DateTimeField(null=True, help_text="when the server confirmed its deletion")
+    has_expired = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="whether retention deleted it here, which is nobody's wish to delete it there",
+    )
 
     class Meta:
         indexes = [

@@ -30,7 +30,7 @@ from fetcher.ahead import ahead
 from fetcher.listing import look, remember
 from fetcher.models import FetchRun, SeenUid
 from fetcher.pop3 import Limits, Pop3Error, Pop3Session, SessionBroken
-from mail import rows
+from mail import notifying, rows
 from mail.filing import Arrival, file_messages
 from mail.parsing import ParsedMessage, parse
 
@@ -113,6 +113,8 @@ def _fail(run: FetchRun, kind: str, sentence: str, login_delay: timedelta = time
         next_fetch_at=None if rejected else scheduling.after_failure(mailbox, failures, kind, login_delay),
         **fields,
     )
+    if rejected:
+        notifying.note(mailbox.owner, notifying.Kind.PASSWORD_REJECTED, mailbox=mailbox)
 
 
 class _Poll:

@@ -15,6 +15,7 @@ from accounts.internal import own_addresses
 from accounts.models import ADDRESS_LENGTH, Mailbox
 from customers.locks import addresses_stay
 from mail import blobs, matching, rows
+from mail.consolidating import put_filed
 from mail.models import Attachment, Folder, Message, MessageText, Participant
 from mail.parsing import ParsedMessage, parse
 from mail.threads import assign_threads, id_key
@@ -51,8 +52,8 @@ class Arrival:
 def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message]:
     """Store a batch: rows, threads, participants, attachments, customer links and raw bytes, all or nothing.
 
-    Received mail goes to the owner's Inbox, mail from one of the owner's own addresses to Sent (R19: some servers
-    hand sent mail back). The messages are returned in order.
+    Received mail goes to the owner's Inbox, or where they put all their customers' mail together (R33); mail from one
+    of the owner's own addresses to Sent (R19: some servers hand sent mail back). The messages are returned in order.
     """
     if not arrivals:
         return []
@@ -94,6 +95,7 @@ def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message
         rows.create(messages)
         _store_parts(list(zip(messages, parsed, strict=True)))
         matching.link(zip(messages, met, strict=True))
+        put_filed(mailbox, messages)
         blobs.store((message, arrival.chunks) for message, arrival in zip(messages, arrivals, strict=True))
     return messages
 

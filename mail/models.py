@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ADDRESS_LENGTH, Mailbox, Organization, User
-from customers.models import Customer
+from customers.models import Customer, CustomerImport
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
@@ -88,6 +88,9 @@ class Thread(models.Model):
     owner = models.ForeignKey(User, models.CASCADE, related_name="threads")
     root = models.CharField(max_length=MESSAGE_ID_LENGTH)
     is_private = models.BooleanField(default=False)
+    dismissed_at = models.DateTimeField(
+        null=True, help_text="when its owner said that what had come by then needs no answer"
+    )
 
     class Meta:
         indexes = [
@@ -183,6 +186,11 @@ class Message(models.Model):
                 fields=["organization", "-date", "-id"], condition=Q(has_customer=True), name="message_with_customer"
             ),
             models.Index(fields=["owner", "-date", "-id"], name="message_of_owner"),
+            models.Index(
+                fields=["owner", "-date", "-id"],
+                condition=Q(has_customer=True, is_read=False),
+                name="message_unread_of_customer",
+            ),
             models.Index(fields=["owner", "message_id"], name="message_by_id"),
             models.Index(fields=["owner", "from_address"], name="message_by_sender"),
             models.Index(fields=["fingerprint"], name="message_by_fingerprint"),
@@ -304,3 +312,75 @@ class Backfill(models.Model):
 
     def __str__(self) -> str:
         return f"{self.address} of {self.customer}"
+
+
+class Consolidation(models.Model):
+    """Where mail received from customers is put together, of one mailbox: a folder or a label of its owner's (R33).
+
+    Deleting that folder or label ends it. `state` and what follows it are about mail that was there before.
+    """
+
+    class State(models.TextChoices):
+        """How far mail that was there before is put there too."""
+
+        NOT_ASKED = "not_asked", "not asked for"
+        GOING = "going", "going on"
+        DONE = "done", "done"
+        CANCELLED = "cancelled", "cancelled"
+
+    mailbox = models.OneToOneField(Mailbox, models.CASCADE, related_name="consolidation")
+    folder = models.ForeignKey(Folder, models.CASCADE, null=True, related_name="consolidations")
+    label = models.ForeignKey(Label, models.CASCADE, null=True, related_name="consolidations")
+    state = models.CharField(max_length=10, choices=State, default=State.NOT_ASKED)
+    place = models.CharField(max_length=60, blank=True, help_text="the last message that was looked at, newest first")
+    looked_at = models.PositiveBigIntegerField(default=0, help_text="messages of the owner that were looked at")
+    total = models.PositiveBigIntegerField(default=0, help_text="messages that the owner had when it began")
+    put = models.PositiveBigIntegerField(default=0, help_text="messages that were put there")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(folder=None) ^ Q(label=None), name="consolidated_in_folder_or_label"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def kind(self) -> str:
+        """`folder` or `label`."""
+        return "folder" if self.folder is not None else "label"
+
+    @property
+    def name(self) -> str:
+        """Of the folder or label, as it is called now."""
+        return str(self.folder or self.label)
+
+
+class Notification(models.Model):
+    """Something that a user should know of, until they have cleared it or it is over.
+
+    It holds no words of mail: what it shows of `message` is asked of `sharing.visibility.visible_to` when it is shown.
+    """
+
+    class Kind(models.TextChoices):
+        """What happened."""
+
+        PASSWORD_REJECTED = "password_rejected", "Password rejected"
+        ANSWERED = "answered", "A colleague answered"
+        SENDING_FAILED = "sending_failed", "Not sent"
+        IMPORT_FINISHED = "import_finished", "Import finished"
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="notifications", db_index=False)
+    kind = models.CharField(max_length=20, choices=Kind)
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.ForeignKey(User, models.CASCADE, null=True, related_name="+", help_text="who did it")
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, null=True, related_name="+")
+    message = models.ForeignKey(Message, models.CASCADE, null=True, related_name="+")
+    customer_import = models.ForeignKey(CustomerImport, models.CASCADE, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        indexes = [models.Index(fields=["user", "-at", "-id"], name="notifications_of_user")]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()

@@ -7,6 +7,7 @@ import logging
 from celery import shared_task
 
 from accounts import queue
+from mail import consolidating, notifying
 from mail.matching import link_further
 from mail.models import Backfill
 from mail.removal import delete_mail_of_removed
@@ -29,6 +30,25 @@ def link_stored_mail() -> None:
     while left := list(Backfill.objects.order_by("id")[:_TURN]):
         for backfill in left:
             link_further(backfill)
+
+
+@shared_task(name="mail.tasks.consolidate_stored")
+def consolidate_stored() -> None:
+    """Go on putting stored mail of customers together where that was asked for, each a batch in turn."""
+    while going := consolidating.going_on():
+        for each in going:
+            consolidating.put_further(each)
+
+
+@shared_task(name="mail.tasks.forget_notifications")
+def forget_notifications() -> None:
+    """Take away notifications that nobody has cleared for long."""
+    notifying.forget_old()
+
+
+def hint_consolidating() -> None:
+    """Tell the workers, once the request is committed."""
+    queue.hint(consolidate_stored, expires=60)
 
 
 def hint_backfill() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,9 @@ from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
+
+from accounts.models import Mailbox
+from fetcher.deletion import deletion_words
 
 register = template.Library()
 
@@ -45,6 +48,12 @@ def options(choices: Mapping[Any, Any], chosen: Any = None) -> str:
         '<option value="{}"{}>{}</option>',
         ((value, SELECTED if value == chosen else "", label) for value, label in choices.items()),
     )
+
+
+@register.inclusion_tag("includes/deletion.html")
+def deletion(mailboxes: Mailbox | Iterable[Mailbox]) -> dict[str, object]:
+    """What deleting mail of a mailbox, or of several, for good means for its copy on the server (R10)."""
+    return {"words": deletion_words([mailboxes] if isinstance(mailboxes, Mailbox) else mailboxes)}
 
 
 @register.filter
