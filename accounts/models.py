@@ -39,6 +39,12 @@ class Organization(models.Model):
         help_text="the age at which mail is deleted here; null keeps it",
     )
     retention_set_at = models.DateTimeField(null=True, editable=False, help_text="when that was chosen")
+    delivers_locally = models.BooleanField(
+        "deliver mail to CRM Mail addresses here",
+        default=False,
+        help_text="Mail between colleagues then goes straight into the CRM Mail account, and your own mail server "
+        "does not see it. Leave it off if people also read these addresses elsewhere.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:

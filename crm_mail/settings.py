@@ -59,6 +59,8 @@ ALLOWED_WEBHOOK_NETWORKS = [ipaddress.ip_network(n) for n in env.list("CRM_MAIL_
 LOOK_UP_SERVERS = env.bool("CRM_MAIL_LOOK_UP_SERVERS", default=True)
 MAIL_CA_FILE = env.str("CRM_MAIL_CA_FILE", "") or None
 MAX_MESSAGE_BYTES = env.int("CRM_MAIL_MAX_MESSAGE_BYTES", 50 * 1024 * 1024)
+#: Where `manage.py up` has the organisation's own mail server deliver by LMTP; nowhere if empty.
+LMTP_LISTEN = env.str("CRM_MAIL_LMTP_LISTEN", "")
 SENDS_PER_USER_PER_DAY = env.int("CRM_MAIL_SENDS_PER_USER_PER_DAY", 300)
 #: Seconds without an answer after which a mail server counts as dead.
 MAIL_SERVER_TIMEOUT = env.float("CRM_MAIL_MAIL_SERVER_TIMEOUT", 20.0)
@@ -187,6 +189,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": DISPATCH_SECONDS},
     },
     "delete-removed-mail": {"task": "mail.tasks.delete_removed", "schedule": crontab(minute=17)},
+    "forget-receipts": {"task": "mail.tasks.forget_receipts", "schedule": crontab(hour=3, minute=50)},
     "link-stored-mail": {"task": "mail.tasks.link_stored_mail", "schedule": 60, "options": {"expires": 60}},
     "consolidate-stored-mail": {"task": "mail.tasks.consolidate_stored", "schedule": 60, "options": {"expires": 60}},
     "forget-notifications": {"task": "mail.tasks.forget_notifications", "schedule": crontab(hour=3, minute=20)},

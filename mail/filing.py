@@ -16,7 +16,7 @@ from accounts.models import ADDRESS_LENGTH, Mailbox
 from customers.locks import addresses_stay
 from mail import blobs, matching, rows
 from mail.consolidating import put_filed
-from mail.models import Attachment, Folder, Message, MessageText, Participant
+from mail.models import Attachment, Folder, MailAccount, Message, MessageText, Participant
 from mail.parsing import ParsedMessage, parse
 from mail.threads import assign_threads, id_key
 
@@ -61,7 +61,9 @@ def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message
     own = own_addresses(owner)
     parsed = [arrival.parsed for arrival in arrivals]
     with transaction.atomic():
-        folders = {folder.kind: folder for folder in owner.mail_account.folders.exclude(kind=Folder.Kind.CUSTOM)}
+        # Mail may come in by several ways at once; its threads are joined by one after the other.
+        account = MailAccount.objects.select_for_update(no_key=True).get(user=owner)
+        folders = {folder.kind: folder for folder in account.folders.exclude(kind=Folder.Kind.CUSTOM)}
         addresses_stay(owner.organization_id)
         met = matching.customers_met(owner.organization, [each.participants for each in parsed])
         messages = []

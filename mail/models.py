@@ -301,6 +301,20 @@ class Correspondence(models.Model):
         return f"{self.customer} in {self.role}"
 
 
+class Receipt(models.Model):
+    """A message that a mail server delivered to an account, remembered so that it is not filed twice when it comes again."""
+
+    account = models.ForeignKey(MailAccount, models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the envelope's sender and the bytes")
+    received_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "digest"], name="delivered_once")]
+
+    def __str__(self) -> str:
+        return self.digest
+
+
 class Backfill(models.Model):
     """Stored mail of an address that was added to a customer, as far as it still waits to be linked, the newest first."""
 

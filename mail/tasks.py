@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 
 from accounts import queue
-from mail import consolidating, notifying
+from mail import consolidating, delivering, notifying
 from mail.matching import link_further
 from mail.models import Backfill
 from mail.removal import delete_mail_of_removed
@@ -22,6 +22,12 @@ def delete_removed() -> None:
     gone = delete_mail_of_removed()
     if gone:
         log.info("%d messages of removed accounts are gone", gone)
+
+
+@shared_task(name="mail.tasks.forget_receipts")
+def forget_receipts() -> None:
+    """Forget of deliveries that no mail server repeats any more that they were."""
+    delivering.forget_receipts()
 
 
 @shared_task(name="mail.tasks.link_stored_mail")

@@ -47,7 +47,7 @@ class OrganizationForm(forms.ModelForm):
 
     class Meta:
         model = Organization
-        fields = ("name", "time_zone", "poll_interval_minutes")
+        fields = ("name", "time_zone", "poll_interval_minutes", "delivers_locally")
         labels = {"name": "Organisation"}
 
 

@@ -168,7 +168,7 @@ def test_another_organisation_s_invitation_can_t_be_withdrawn(admin: User, brows
 def test_the_organisation_s_settings_are_saved(admin: User, browser: Client) -> None:
     """R3, R15."""
     page = reverse("organization")
-    values = {"name": "Renamed", "time_zone": "Asia/Tokyo", "poll_interval_minutes": 10}
+    values = {"name": "Renamed", "time_zone": "Asia/Tokyo", "poll_interval_minutes": 10, "delivers_locally": True}
     assert browser.post(page, values).headers["Location"] == page
     saved = Organization.objects.get(pk=admin.organization.pk)
     assert (saved.name, saved.time_zone, saved.poll_interval_minutes) == ("Renamed", "Asia/Tokyo", 10)
