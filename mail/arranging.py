@@ -11,9 +11,23 @@ from accounts.addresses import normalize_address
 from accounts.mailboxes import NotPossible, own_addresses_changed
 from accounts.models import User
 from mail.accounts import own_domain_address, require_free
-from mail.models import Folder, Label, MailAccount
+from mail.boxes import Box
+from mail.deeds import do
+from mail.models import Deed, Folder, Label, MailAccount
 
 MAX_FOLDERS = 200
+#: Colours that are offered for labels: each stands out from a light and from a dark page at 3 : 1 (WCAG 1.4.11).
+PALETTE = {
+    "#6b7280": "Grey",
+    "#c2413b": "Red",
+    "#b45f1f": "Orange",
+    "#94751a": "Yellow",
+    "#3f8a3a": "Green",
+    "#19857b": "Teal",
+    "#2f7fc1": "Blue",
+    "#7a6ad8": "Violet",
+    "#b9529b": "Pink",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,76 @@ def arrange_labels(account: MailAccount, wanted: Sequence[Wanted]) -> None:
         _save(Label.objects.filter(account=account), wanted, Label(account=account))
 
 
+def add_folder(account: MailAccount, name: str) -> Folder:
+    """Add a folder.
+
+    Raises:
+        NotPossible: there is one of that name, or there are too many.
+    """
+    with transaction.atomic():
+        _lock(account)
+        _check_names([*account.folders.values_list("name", flat=True), name])
+        return account.folders.create(name=name)
+
+
+def rename_folder(folder: Folder, name: str) -> None:
+    """Give a folder of the user's own another name.
+
+    Raises:
+        NotPossible: there is another one of that name, or it is one of the four that every account has.
+    """
+    with transaction.atomic():
+        _lock(folder.account)
+        _require_custom(folder)
+        others = folder.account.folders.exclude(pk=folder.pk)
+        _check_names([*others.values_list("name", flat=True), name])
+        folder.name = name
+        folder.save(update_fields=["name"])
+
+
+def remove_folder(folder: Folder, into: Folder) -> Deed:
+    """Take a folder away; its mail goes into another one of the account. With very much mail workers finish it.
+
+    Raises:
+        NotPossible: it is one of the four that every account has, or `into` is no place for its mail.
+    """
+    _require_custom(folder)
+    if into.account_id != folder.account_id or into.pk == folder.pk:
+        raise NotPossible("Choose another folder for the mail.")
+    return do(Deed.Kind.REMOVE, Box(folder.account.user, folder), None, folder=into)
+
+
+def add_label(account: MailAccount, name: str, colour: str) -> Label:
+    """Add a label.
+
+    Raises:
+        NotPossible: there is one of that name, or there are too many.
+    """
+    with transaction.atomic():
+        _lock(account)
+        _check_names([*account.labels.values_list("name", flat=True), name])
+        return account.labels.create(name=name, colour=colour)
+
+
+def change_label(label: Label, name: str, colour: str) -> None:
+    """Give a label another name and colour.
+
+    Raises:
+        NotPossible: there is another one of that name.
+    """
+    with transaction.atomic():
+        _lock(label.account)
+        others = label.account.labels.exclude(pk=label.pk)
+        _check_names([*others.values_list("name", flat=True), name])
+        label.name, label.colour = name, colour
+        label.save(update_fields=["name", "colour"])
+
+
+def remove_label(label: Label) -> None:
+    """Take a label off all its messages, which stay, and away."""
+    label.delete()
+
+
 def change_address(account: MailAccount, address: str) -> None:
     """Give the account another address at one of the organisation's mail domains.
 
@@ -83,10 +167,21 @@ def change_signature(account: MailAccount, signature: str) -> None:
     account.save(update_fields=["signature"])
 
 
+def _lock(account: MailAccount) -> None:
+    """Until the transaction ends nobody else arranges this account."""
+    MailAccount.objects.select_for_update().get(pk=account.pk)
+
+
+def _require_custom(folder: Folder) -> None:
+    if folder.kind != Folder.Kind.CUSTOM:
+        raise NotPossible(f"Every account has {folder.name}; it stays as it is.")
+
+
 def _check_names(names: Sequence[str]) -> None:
     if len(names) > MAX_FOLDERS:
         raise NotPossible(f"There can be at most {MAX_FOLDERS}.")
-    doubled = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    folded = [name.casefold() for name in names]
+    doubled = next((name for number, name in enumerate(names) if folded[number] in folded[:number]), None)
     if doubled is not None:
         raise NotPossible(f"There can be only one “{doubled}”.")
 

@@ -19,7 +19,7 @@ from mail.accounts import has_mail_account
 from mail.arranging import MAX_FOLDERS
 from mail.cursors import Place
 from mail.matching import effective
-from mail.models import Consolidation, Correspondence, Folder, Label, MailAccount, Message, MessageQuerySet
+from mail.models import Consolidation, Correspondence, Folder, Label, Labelling, MailAccount, Message, MessageQuerySet
 
 State = Consolidation.State
 NAME_LENGTH = 100
@@ -172,7 +172,7 @@ def _put(place: Folder | Label, messages: MessageQuerySet) -> int:
     """Move or label messages; how many were not there yet."""
     if isinstance(place, Folder):
         return messages.exclude(folder=place).update(folder=place)
-    through = Message.labels.through
-    new = list(messages.exclude(labels=place).values_list("pk", flat=True))
-    through.objects.bulk_create([through(label=place, message_id=pk) for pk in new], ignore_conflicts=True)
+    new = list(messages.exclude(labels=place).values_list("pk", "date"))
+    labellings = [Labelling(label=place, message_id=pk, date=date) for pk, date in new]
+    Labelling.objects.bulk_create(labellings, ignore_conflicts=True)
     return len(new)

@@ -140,10 +140,10 @@ class Message(models.Model):
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
     mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="messages")
-    owner = models.ForeignKey(User, models.CASCADE, related_name="messages")
+    owner = models.ForeignKey(User, models.CASCADE, related_name="messages", db_index=False)
     thread = models.ForeignKey(Thread, models.CASCADE, related_name="messages")
-    folder = models.ForeignKey(Folder, models.PROTECT, related_name="messages")
-    labels = models.ManyToManyField(Label, related_name="messages", blank=True)
+    folder = models.ForeignKey(Folder, models.PROTECT, related_name="messages", db_index=False)
+    labels = models.ManyToManyField(Label, through="Labelling", related_name="messages", blank=True)
 
     direction = models.CharField(max_length=8, choices=Direction)
     message_id = models.CharField(max_length=MESSAGE_ID_LENGTH, blank=True)
@@ -181,7 +181,10 @@ class Message(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["folder", "-date", "-id"], name="message_in_folder"),
-            models.Index(fields=["folder"], condition=Q(is_read=False), name="message_unread"),
+            models.Index(
+                fields=["folder", "-date", "-id"], condition=Q(is_read=False), name="message_unread_in_folder"
+            ),
+            models.Index(fields=["owner", "-date", "-id"], condition=Q(is_starred=True), name="message_starred"),
             models.Index(
                 fields=["organization", "-date", "-id"], condition=Q(has_customer=True), name="message_with_customer"
             ),
@@ -191,6 +194,7 @@ class Message(models.Model):
                 condition=Q(has_customer=True, is_read=False),
                 name="message_unread_of_customer",
             ),
+            models.Index(fields=["owner", "-id"], name="message_as_filed"),
             models.Index(fields=["owner", "message_id"], name="message_by_id"),
             models.Index(fields=["owner", "from_address"], name="message_by_sender"),
             models.Index(fields=["fingerprint"], name="message_by_fingerprint"),
@@ -203,6 +207,21 @@ class Message(models.Model):
     def is_kept_private(self) -> bool:
         """Whether its owner keeps it, or its thread, from everybody else."""
         return self.is_private or self.thread.is_private
+
+
+class Labelling(models.Model):
+    """A label on a message. The message's date is repeated here, so that a label's mail can be read newest first."""
+
+    message = models.ForeignKey(Message, models.CASCADE, related_name="labellings", db_index=False)
+    label = models.ForeignKey(Label, models.CASCADE, related_name="labellings", db_index=False)
+    date = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["label", "-date", "-message"], name="labelling_by_date")]
+        constraints = [models.UniqueConstraint(fields=["message", "label"], name="labelling_once")]
+
+    def __str__(self) -> str:
+        return f"{self.label} on {self.message_id}"
 
 
 class MessageText(models.Model):
@@ -398,3 +417,75 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return self.get_kind_display()
+
+
+class Deed(models.Model):
+    """What an owner did to many of their messages, kept for a while so that it can be undone (R31).
+
+    What is too much for one request has a `selection`, which workers walk newest first: `place` is where they are.
+    """
+
+    class Kind(models.TextChoices):
+        """What was done to each message."""
+
+        READ = "read", "marked as read"
+        UNREAD = "unread", "marked as unread"
+        STAR = "star", "starred"
+        UNSTAR = "unstar", "no longer starred"
+        LABEL = "label", "labelled"
+        UNLABEL = "unlabel", "no longer labelled"
+        MOVE = "move", "moved"
+        RESTORE = "restore", "restored"
+        DELETE = "delete", "deleted for good"
+        REMOVE = "remove", "moved, and their folder removed"
+
+    class State(models.TextChoices):
+        """How far it is."""
+
+        WORKING = "working", "Working"
+        DONE = "done", "Done"
+        UNDOING = "undoing", "Being undone"
+        UNDONE = "undone", "Undone"
+
+    owner = models.ForeignKey(User, models.CASCADE, related_name="deeds")
+    kind = models.CharField(max_length=8, choices=Kind)
+    folder = models.ForeignKey(Folder, models.CASCADE, null=True, related_name="+", help_text="where it moved them")
+    label = models.ForeignKey(Label, models.CASCADE, null=True, related_name="+")
+    selection = models.JSONField(default=dict, help_text="what workers do it to; empty if it was done at once")
+    place = models.CharField(max_length=80, blank=True)
+    total = models.PositiveIntegerField(default=0, help_text="messages that were selected")
+    done = models.PositiveIntegerField(default=0, help_text="messages that it changed so far")
+    restored = models.PositiveIntegerField(default=0, help_text="of those, how many undoing has changed back")
+    state = models.CharField(max_length=8, choices=State, default=State.DONE)
+    at = models.DateTimeField(default=timezone.now)
+
+    if TYPE_CHECKING:
+        changes: RelatedManager[Change]
+
+    class Meta:
+        indexes = [models.Index(fields=["id"], condition=Q(state__in=("working", "undoing")), name="deed_to_be_done")]
+
+    def __str__(self) -> str:
+        return f"{self.done} {self.get_kind_display()}"
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether workers are still busy with it."""
+        return self.state in {self.State.WORKING, self.State.UNDOING}
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether undoing it is offered; what deletes for good asks before instead."""
+        return self.done > 0 and self.kind not in {self.Kind.DELETE, self.Kind.REMOVE}
+
+
+class Change(models.Model):
+    """Messages that a deed changed together; where it moved them, the folders from which and to which."""
+
+    deed = models.ForeignKey(Deed, models.CASCADE, related_name="changes")
+    messages = models.JSONField(help_text="ids of the messages")
+    before = models.BigIntegerField(null=True, help_text="the id of the folder they were in")
+    after = models.BigIntegerField(null=True, help_text="the id of the folder they were put into")
+
+    def __str__(self) -> str:
+        return f"{len(self.messages)} of {self.deed_id}"

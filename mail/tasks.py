@@ -7,9 +7,9 @@ import logging
 from celery import shared_task
 
 from accounts import queue
-from mail import consolidating, delivering, notifying
+from mail import consolidating, deeds, delivering, notifying
 from mail.matching import link_further
-from mail.models import Backfill
+from mail.models import Backfill, Deed
 from mail.removal import delete_mail_of_removed
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,21 @@ def forget_notifications() -> None:
 def hint_consolidating() -> None:
     """Tell the workers, once the request is committed."""
     queue.hint(consolidate_stored, expires=60)
+
+
+@shared_task(name="mail.tasks.carry_out_deeds")
+def carry_out_deeds() -> None:
+    """Go on with what owners did to very many messages, each a batch in turn, until nothing is left."""
+    while left := list(
+        Deed.objects.filter(state__in=deeds.GOING_ON).order_by("id").values_list("pk", flat=True)[:_TURN]
+    ):
+        for pk in left:
+            deeds.work_on(pk)
+
+
+def hint_deeds() -> None:
+    """Tell the workers, once the deed is committed."""
+    queue.hint(carry_out_deeds, expires=60)
 
 
 def hint_backfill() -> None:
