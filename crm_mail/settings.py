@@ -99,6 +99,7 @@ INSTALLED_APPS = [
     "mail",
     "sharing",
     "fetcher",
+    "sender",
     "webhooks",
     "portal",
     "api",

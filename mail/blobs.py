@@ -44,9 +44,13 @@ def store(messages: Iterable[tuple[Message, Iterable[bytes]]]) -> None:
 
 def chunks(message: Message) -> Iterator[bytes]:
     """The raw bytes of a message, at most 1 MiB at a time."""
+    return restored(message.chunks.order_by("number").values_list("data", flat=True).iterator(chunk_size=4))
+
+
+def restored(kept: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+    """The bytes of chunks that `compressed` made, in their order."""
     decompress = zstandard.ZstdDecompressor().decompress
-    for data in message.chunks.order_by("number").values_list("data", flat=True).iterator(chunk_size=4):
-        yield decompress(bytes(data), max_output_size=CHUNK_BYTES)
+    return (decompress(bytes(data), max_output_size=CHUNK_BYTES) for data in kept)
 
 
 def read(message: Message) -> bytes:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import transaction
 from django.utils import timezone
@@ -68,8 +68,8 @@ def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message
         met = matching.customers_met(owner.organization, [each.participants for each in parsed])
         messages = []
         for arrival, thread, customers in zip(arrivals, assign_threads(owner, parsed), met, strict=True):
-            sender = next((p for p in arrival.parsed.participants if p.role == Participant.Role.FROM), None)
-            sent = sender is not None and sender.address in own
+            content = columns(arrival)
+            sent = content["from_address"] in own
             messages.append(
                 Message(
                     organization_id=owner.organization_id,
@@ -78,32 +78,41 @@ def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message
                     thread=thread,
                     folder=folders[Folder.Kind.SENT if sent else Folder.Kind.INBOX],
                     direction=Message.Direction.SENT if sent else Message.Direction.RECEIVED,
-                    message_id=storable(id_key(arrival.parsed.message_id)),
-                    subject=storable(arrival.parsed.subject, 998),
-                    from_name=storable(sender.name, ADDRESS_LENGTH) if sender else "",
-                    from_address=sender.address if sender else "",
-                    date=_date(arrival.parsed),
-                    snippet=storable(arrival.parsed.snippet, 200),
-                    fingerprint=arrival.parsed.fingerprint,
-                    size=arrival.size,
-                    has_attachments=any(not part.is_inline for part in arrival.parsed.attachments),
-                    is_complete=not arrival.note,
-                    has_all_participants=arrival.parsed.has_all_participants,
                     has_customer=bool(customers),
-                    note=storable("\n".join([*filter(None, [arrival.note]), *arrival.parsed.notes])),
                     is_read=sent,
+                    **content,
                 )
             )
         rows.create(messages)
-        _store_parts(list(zip(messages, parsed, strict=True)))
+        store_parts(list(zip(messages, parsed, strict=True)))
         matching.link(zip(messages, met, strict=True))
         put_filed(mailbox, messages)
         blobs.store((message, arrival.chunks) for message, arrival in zip(messages, arrivals, strict=True))
     return messages
 
 
-def _store_parts(messages: Sequence[tuple[Message, ParsedMessage]]) -> None:
-    """The rows below the messages: who takes part, the text, the attachments."""
+def columns(arrival: Arrival) -> dict[str, Any]:
+    """What a message's own row says of its content, as every database takes it."""
+    parsed = arrival.parsed
+    sender = next((person for person in parsed.participants if person.role == Participant.Role.FROM), None)
+    return {
+        "message_id": storable(id_key(parsed.message_id)),
+        "subject": storable(parsed.subject, 998),
+        "from_name": storable(sender.name, ADDRESS_LENGTH) if sender else "",
+        "from_address": sender.address if sender else "",
+        "date": _date(parsed),
+        "snippet": storable(parsed.snippet, 200),
+        "fingerprint": parsed.fingerprint,
+        "size": arrival.size,
+        "has_attachments": any(not part.is_inline for part in parsed.attachments),
+        "is_complete": not arrival.note,
+        "has_all_participants": parsed.has_all_participants,
+        "note": storable("\n".join([*filter(None, [arrival.note]), *parsed.notes])),
+    }
+
+
+def store_parts(messages: Sequence[tuple[Message, ParsedMessage]]) -> None:
+    """The rows below freshly saved messages: who takes part, the text, the attachments."""
     rows.insert(
         Participant,
         ("message", "role", "name", "address", "domain"),

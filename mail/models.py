@@ -166,6 +166,7 @@ class Message(models.Model):
     note = models.TextField(blank=True, help_text="what could not be read or fetched, for people")
 
     is_draft = models.BooleanField(default=False)
+    is_written_here = models.BooleanField(default=False, help_text="whether it was composed here, not fetched")
     is_read = models.BooleanField(default=False)
     is_starred = models.BooleanField(default=False)
     is_private = models.BooleanField(default=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html as html_module
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -65,11 +65,8 @@ class Rendered:
 
 def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_images: bool) -> Rendered:
     """The part of `html` that can do no harm. Images come from `inline` (by Content-ID), and from elsewhere only if asked."""
-    try:
-        tidied = tidy(html, _TAGS, _ATTRIBUTES) if len(html) <= MAX_HTML_CHARS else None
-    except TooDeep:
-        tidied = None
-    if tidied is None or tidied.count("&amp;") > MAX_AMPERSANDS:
+    tidied = _tidied(html)
+    if tidied is None:
         return Rendered(None, note="The HTML of this message is too large or too deeply nested; its text is shown.")
     blocked = 0
     budget = MAX_INLINE_TOTAL
@@ -90,6 +87,52 @@ def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_image
         blocked += 1
         return None
 
+    safe = _cleaned(tidied, image)
+    return Rendered(safe, blocked, inline=frozenset(used))
+
+
+class TooLarge(ValueError):
+    """The HTML is larger, or nested more deeply, than anybody's mail is."""
+
+
+def clean_written(html: str, images: Mapping[str, str], *, remote_images: bool) -> tuple[str, frozenset[str]]:
+    """The part of `html` that may go out in mail, and the Content-IDs that its images had.
+
+    Only images that `images` gives a new Content-ID stay, and with `remote_images` those from the web.
+
+    Raises:
+        TooLarge: nobody could be shown it.
+    """
+    used: set[str] = set()
+
+    def image(source: str) -> str | None:
+        reference = _CONTENT_ID.fullmatch(source.strip())
+        if reference is None:
+            return source if remote_images and source.strip().lower().startswith(("https://", "http://")) else None
+        name = unquote(reference.group(1))
+        if name not in images:
+            return None
+        used.add(name)
+        return f"cid:{images[name]}"
+
+    tidied = _tidied(html)
+    if tidied is None:
+        raise TooLarge
+    return _cleaned(tidied, image), frozenset(used)
+
+
+def _tidied(html: str) -> str | None:
+    """`html` as a sanitiser can take it, or None when it can't."""
+    try:
+        tidied = tidy(html, _TAGS, _ATTRIBUTES) if len(html) <= MAX_HTML_CHARS else None
+    except TooDeep:
+        return None
+    return None if tidied is None or tidied.count("&amp;") > MAX_AMPERSANDS else tidied
+
+
+def _cleaned(tidied: str, image: Callable[[str], str | None]) -> str:
+    """What can do no harm of tidied HTML; `image` says what becomes of the address of an image."""
+
     def attribute(tag: str, name: str, value: str) -> str | None:
         if (tag, name) == ("img", "src"):
             return image(value)
@@ -99,7 +142,7 @@ def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_image
             return None
         return value
 
-    safe = nh3.clean(
+    return nh3.clean(
         tidied,
         tags=set(_TAGS),
         attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
@@ -113,7 +156,6 @@ def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_image
         attribute_filter=attribute,
         strip_comments=True,
     )
-    return Rendered(safe, blocked, inline=frozenset(used))
 
 
 def frame_policy(*, remote_images: bool) -> str:

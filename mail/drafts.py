@@ -1,0 +1,79 @@
+"""Messages that are being written here: rows like any other's, in their owner's Drafts, shared with nobody until `publish` (R35).
+
+What is typed, how it is sent and what became of it is `sender`'s to know.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import Mailbox
+from customers.locks import addresses_stay
+from mail import blobs, matching
+from mail.filing import Arrival, columns, store_parts
+from mail.models import Folder, Message, MessageText, Thread
+from mail.threads import assign_threads
+
+
+def open_draft(mailbox: Mailbox, arrival: Arrival, **fields: Any) -> Message:
+    """A new draft in the Drafts of the mailbox's owner, in the conversation that it answers; `fields` overrule what was read."""
+    owner = mailbox.owner
+    with transaction.atomic():
+        [thread] = assign_threads(owner, [arrival.parsed])
+        message = Message.objects.create(
+            organization_id=owner.organization_id,
+            mailbox=mailbox,
+            owner=owner,
+            thread=thread,
+            folder=Folder.objects.get(account__user=owner, kind=Folder.Kind.DRAFTS),
+            direction=Message.Direction.SENT,
+            is_draft=True,
+            is_read=True,
+            is_written_here=True,
+            **columns(arrival) | fields,
+        )
+        store_parts([(message, arrival.parsed)])
+        blobs.store([(message, arrival.chunks)])
+    return message
+
+
+def rewrite(message: Message, mailbox: Mailbox, arrival: Arrival, kind: Folder.Kind, **fields: Any) -> None:
+    """Put other content in the place of a draft's, sent from `mailbox`, and the draft into the folder of this kind.
+
+    `fields` overrule what was read. Nobody else sees it yet, and no customer is met.
+    """
+    with transaction.atomic():
+        for below in (message.participants, message.attachments, message.chunks, message.correspondences):
+            below.all().delete()
+        MessageText.objects.filter(message=message).delete()
+        left = message.thread
+        [thread] = assign_threads(message.owner, [arrival.parsed])
+        changed = columns(arrival) | fields
+        changed |= {
+            "mailbox": mailbox,
+            "thread": thread,
+            "folder": Folder.objects.get(account__user=message.owner_id, kind=kind),
+            "has_customer": False,
+        }
+        for name, value in changed.items():
+            setattr(message, name, value)
+        message.save(update_fields=list(changed))
+        if thread.pk != left.pk:
+            Thread.objects.filter(pk=left.pk, is_private=False, messages=None).delete()
+        store_parts([(message, arrival.parsed)])
+        blobs.store([(message, arrival.chunks)])
+
+
+def publish(message: Message) -> None:
+    """A draft was sent: it meets its customers, is shared as its mailbox says, and whoever listens is told (R19, R35)."""
+    with transaction.atomic():
+        addresses_stay(message.organization_id)
+        # Addresses of customers may have changed since, and drafts with them.
+        message.correspondences.all().delete()
+        [met] = matching.customers_met(message.owner.organization, [list(message.participants.all())])
+        message.is_draft = False
+        message.has_customer = bool(met)
+        message.save(update_fields=["is_draft", "has_customer"])
+        matching.link([(message, met)])
