@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -35,7 +35,6 @@ from sharing.administering import change_mailbox, remove_mailbox, switch_mailbox
 from sharing.models import SharingPolicy
 from sharing.modes import Modes, modes_of, require_open_to, standing_of
 from sharing.policies import connect_mailbox, set_policy
-from sharing.preview import Preview, preview
 
 _TESTERS: Mapping[str, Tester] = {"incoming": check_incoming, "outgoing": check_outgoing}
 _NO_ACCOUNT = "Set up the CRM Mail account first: it is where fetched mail is kept."
@@ -228,36 +227,15 @@ class FetchSerializer(serializers.Serializer[Any]):
     run = RunSerializer()
 
 
-class FixedSerializer(serializers.Serializer[Any]):
-    """That administrators have fixed the mode: why, and which of them."""
-
-    reason = serializers.CharField()
-    by = serializers.IntegerField(allow_null=True)
-
-
-class SharingSerializer(StrictSerializer):
-    """How far a mailbox is shared; `excluded_domains` left out stay as they are."""
-
-    mode = SharingModeField()
-    excluded_domains = ExcludedDomainsField(required=False)
-    fixed = FixedSerializer(read_only=True, allow_null=True)
-
-
-class PreviewSerializer(serializers.Serializer[Preview]):
-    """Messages that would become visible to colleagues or hidden from them, and how many customers' mail they are."""
-
-    becomes_visible = serializers.IntegerField()
-    becomes_hidden = serializers.IntegerField()
-    customers = serializers.IntegerField()
-
-
 class MailboxFilter(filters.FilterSet):
     """Which mailboxes are listed."""
 
     owner = IdFilter(field_name="owner", help_text="For administrators: whose mailboxes.")
 
 
-class _MailboxView(ApiView):
+class MailboxView(ApiView):
+    """The base of views of mailboxes: which of them there are for the caller."""
+
     serializer_class: Any = MailboxSerializer
     queryset: Any = Mailbox.objects.none()
     ordering: tuple[str, ...] = ("of_others", "owner_id", "kind", "id")
@@ -286,7 +264,7 @@ class _MailboxView(ApiView):
         return mailbox
 
 
-class Mailboxes(ApiListView, _MailboxView):
+class Mailboxes(ApiListView, MailboxView):
     """All mailboxes, the caller's CRM Mail account first, and new ones."""
 
     filterset_class = MailboxFilter
@@ -317,7 +295,7 @@ class Mailboxes(ApiListView, _MailboxView):
         return self.shown(self.mailbox(mailbox.pk), status=201)
 
 
-class MailboxDetail(_MailboxView):
+class MailboxDetail(MailboxView):
     """One mailbox."""
 
     def get(self, _request: Request, pk: int) -> Response:
@@ -340,7 +318,7 @@ class MailboxDetail(_MailboxView):
                 with about("email_address"):
                     change_mailbox(self.caller, mailbox, **fields)
             if "sharing_mode" in given or "excluded_domains" in given:
-                _share(self.caller, mailbox, given.get("sharing_mode"), given.get("excluded_domains"))
+                share(self.caller, mailbox, given.get("sharing_mode"), given.get("excluded_domains"))
             _switch(self.caller, mailbox, given.get("is_active"))
         return self.shown(self.mailbox(pk))
 
@@ -361,7 +339,7 @@ class MailboxDetail(_MailboxView):
         return Response(status=204)
 
 
-class _PasswordView(_MailboxView):
+class _PasswordView(MailboxView):
     serializer_class = PasswordSerializer
     side = ""
 
@@ -401,7 +379,7 @@ class MailboxOutgoingPassword(_PasswordView):
         return self.change_password(request, pk)
 
 
-class MailboxTestUnsaved(_MailboxView):
+class MailboxTestUnsaved(MailboxView):
     """*Test account* before anything is saved (R12)."""
 
     serializer_class = ConnectionSerializer
@@ -412,7 +390,7 @@ class MailboxTestUnsaved(_MailboxView):
         return _tested(foreseen(complete(self.checked(request))))
 
 
-class MailboxTest(_MailboxView):
+class MailboxTest(MailboxView):
     """*Test account* of a saved mailbox, as it is or with other settings (R12)."""
 
     serializer_class = ConnectionSerializer
@@ -428,7 +406,7 @@ class MailboxTest(_MailboxView):
         return _tested(foreseen(complete(given, mailbox, by_owner=by_owner), mailbox), counts=by_owner)
 
 
-class MailboxActivation(_MailboxView):
+class MailboxActivation(MailboxView):
     """Choosing the active mailbox (R5)."""
 
     @extend_schema(request=None, responses={200: MailboxSerializer})
@@ -438,7 +416,7 @@ class MailboxActivation(_MailboxView):
         return self.shown(self.mailbox(pk))
 
 
-class MailboxFetch(_MailboxView):
+class MailboxFetch(MailboxView):
     """Fetching at once (R15)."""
 
     serializer_class = FetchSerializer
@@ -449,7 +427,7 @@ class MailboxFetch(_MailboxView):
         return self.shown({"run": fetch_now(self.mailbox(pk))}, status=202)
 
 
-class MailboxRuns(ApiListView, _MailboxView):
+class MailboxRuns(ApiListView, MailboxView):
     """The last polls of a mailbox, the latest first (R18)."""
 
     serializer_class = RunSerializer
@@ -460,48 +438,6 @@ class MailboxRuns(ApiListView, _MailboxView):
         """The runs of the mailbox that the address names."""
         mailbox = get_object_or_404(super().get_queryset(), pk=self.kwargs["pk"])
         return FetchRun.objects.filter(mailbox=mailbox).select_related("mailbox")
-
-
-class _SharingView(_MailboxView):
-    serializer_class = SharingSerializer
-
-    def change(self, request: Request, mailbox: Mailbox) -> Callable[[], object]:
-        """The deed that the body asks for."""
-        given = self.checked(request)
-        return lambda: _share(self.caller, mailbox, given["mode"], given.get("excluded_domains"))
-
-
-class MailboxSharing(_SharingView):
-    """The sharing of a mailbox, for its owner and administrators (R20, R25)."""
-
-    def get(self, _request: Request, pk: int) -> Response:
-        """Show mode and excluded domains, and the administrators' rule where one has fixed the mode."""
-        mailbox = self.mailbox(pk)
-        standing = standing_of(mailbox)
-        rule = standing.rule
-        return Response(
-            {
-                "mode": standing.mode,
-                "excluded_domains": ExcludedDomainsField().get_attribute(mailbox),
-                "fixed": {"reason": rule.reason, "by": rule.set_by_id} if rule else None,
-            }
-        )
-
-    def put(self, request: Request, pk: int) -> Response:
-        """Choose them; acts on the next request. 409 where administrators have fixed another mode."""
-        self.change(request, self.mailbox(pk))()
-        return self.get(request, pk)
-
-
-class MailboxSharingPreview(_SharingView):
-    """What a change of sharing would do (R26). Nothing is changed."""
-
-    @extend_schema(responses={200: PreviewSerializer})
-    def post(self, request: Request, pk: int) -> Response:
-        """How many messages of how many customers would become visible to colleagues, or hidden from them."""
-        mailbox = self.mailbox(pk)
-        foreseen = preview([mailbox.owner], self.change(request, mailbox))
-        return Response(PreviewSerializer(foreseen).data)
 
 
 def _tested(mailbox: Mailbox, *, counts: bool = True) -> Response:
@@ -515,7 +451,8 @@ def _require_working(mailbox: Mailbox, testers: Mapping[str, Tester] = _TESTERS,
         raise ValidationError({"test": [f"{title}: {each.detail}" for title, each in found.titled if not each.ok]})
 
 
-def _share(actor: User, mailbox: Mailbox, mode: str | None, domains: list[str] | None) -> None:
+def share(actor: User, mailbox: Mailbox, mode: str | None, domains: list[str] | None) -> None:
+    """Choose the sharing of a mailbox; None leaves a thing as it is. A 400 names the field that can't be so."""
     chosen = mode or standing_of(mailbox).mode
     if chosen is None:
         raise ValidationError({"sharing_mode": ["Choose public, custom or private."]})

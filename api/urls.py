@@ -2,7 +2,18 @@
 
 from django.urls import path, re_path
 
-from api import customers, docs, errors, mail_account, mailboxes, messages, sharing_rules, tokens, users
+from api import (
+    customers,
+    docs,
+    errors,
+    mail_account,
+    mailbox_sharing,
+    mailboxes,
+    messages,
+    sharing_rules,
+    tokens,
+    users,
+)
 from customers.models import Customer
 
 urlpatterns = [
@@ -23,8 +34,8 @@ urlpatterns = [
     path("mailboxes/<int:pk>/activate/", mailboxes.MailboxActivation.as_view()),
     path("mailboxes/<int:pk>/fetch/", mailboxes.MailboxFetch.as_view()),
     path("mailboxes/<int:pk>/runs/", mailboxes.MailboxRuns.as_view()),
-    path("mailboxes/<int:pk>/sharing/", mailboxes.MailboxSharing.as_view()),
-    path("mailboxes/<int:pk>/sharing/preview/", mailboxes.MailboxSharingPreview.as_view()),
+    path("mailboxes/<int:pk>/sharing/", mailbox_sharing.MailboxSharing.as_view()),
+    path("mailboxes/<int:pk>/sharing/preview/", mailbox_sharing.MailboxSharingPreview.as_view()),
     *(
         pattern
         for prefix, kind in (("leads", Customer.Kind.LEAD), ("contacts", Customer.Kind.CONTACT))

@@ -23,6 +23,7 @@ from fetcher.tasks import fetch_now
 from mail.accounts import has_mail_account, suggested_address
 from mail.arranging import change_address, change_signature
 from portal.charts import run_chart
+from portal.consolidating import advanced
 from portal.mailbox_forms import MailAccountForm, SharingForm
 from portal.requests import configurable_mailbox, for_colleague, member, owner_of_new
 from sharing.administering import open_mail_account, switch_mailbox
@@ -126,6 +127,7 @@ def mailbox_sharing(request: HttpRequest, pk: int) -> HttpResponse:
     form = SharingForm(request.POST or None, initial=initial, owner=chosen.owner)
     context = {"form": form, "mailbox": chosen, "is_owner": is_owner, "changes": changes_of(chosen)[:CHANGES_SHOWN]}
     if "back" in request.POST or not form.is_valid():
+        context |= advanced(chosen) if is_owner else {}
         return render(request, "settings/sharing.html", context)
     change = partial(
         set_policy,

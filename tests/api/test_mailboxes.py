@@ -314,7 +314,8 @@ def test_sharing_is_read_and_replaced(rep: User) -> None:
     mailbox = factories.mailbox(owner=rep, excluded_domains=["a.example"])
     url = f"{MAILBOXES}{mailbox.pk}/sharing/"
     client = program(rep)
-    shared = {"mode": "public", "excluded_domains": ["a.example"], "fixed": None}
+    off = {"enabled": False}
+    shared = {"mode": "public", "excluded_domains": ["a.example"], "consolidate": off, "fixed": None}
     assert client.get(url).json() == shared
     assert client.put(url, {"mode": "private"}).json() == shared | {"mode": "private"}
     six = [f"d{number}.example" for number in range(6)]
@@ -332,8 +333,60 @@ def test_sharing_is_read_and_replaced(rep: User) -> None:
     assert client.get(f"{MAILBOXES}{account.pk}/sharing/").json() == {
         "mode": None,
         "excluded_domains": [],
+        "consolidate": off,
         "fixed": None,
     }
+
+
+def test_customers_mail_is_put_together_by_its_owner(rep: User) -> None:
+    """R33: in a folder or under a label; left out, it stays as it is."""
+    mailbox = factories.mailbox(owner=rep)
+    url, client = f"{MAILBOXES}{mailbox.pk}/sharing/", program(rep)
+    stored = {"state": "not_asked", "looked_at": 0, "total": 0, "put": 0}
+    chosen = {"enabled": True, "kind": "folder", "name": "Customers"}
+    shown = chosen | {"stored": stored}
+    assert client.put(url, {"mode": "public", "consolidate": chosen}).json()["consolidate"] == shown
+    assert client.put(url, {"mode": "public"}).json()["consolidate"] == shown
+    factories.message(mailbox=mailbox)
+    asked = client.put(url, {"mode": "public", "consolidate": chosen | {"include_stored": True}})
+    assert asked.json()["consolidate"]["stored"] == stored | {"state": "going", "total": 1}
+    assert client.put(url, {"mode": "public", "consolidate": {"enabled": False}}).json()["consolidate"] == {
+        "enabled": False
+    }
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"enabled": True},
+        {"enabled": True, "kind": "folder"},
+        {"enabled": True, "kind": "drawer", "name": "Customers"},
+        {"enabled": True, "kind": "folder", "name": "Inbox"},
+        {"enabled": True, "kind": "folder", "name": " "},
+        {"enabled": True, "kind": "label", "name": "x" * 101},
+        {"enabled": True, "kind": "label", "name": "Customers", "colour": "red"},
+    ],
+)
+def test_a_place_that_can_t_be_is_refused_and_nothing_changes(rep: User, wanted: dict[str, Any]) -> None:
+    """R33: neither the place nor the mode."""
+    mailbox = factories.mailbox(owner=rep)
+    answer = program(rep).put(f"{MAILBOXES}{mailbox.pk}/sharing/", {"mode": "private", "consolidate": wanted})
+    assert (answer.status_code, set(answer.json())) == (400, {"consolidate"})
+    shown = program(rep).get(f"{MAILBOXES}{mailbox.pk}/sharing/").json()
+    assert (shown["mode"], shown["consolidate"]) == ("public", {"enabled": False})
+
+
+def test_administrators_know_nothing_of_the_folders_of_others(rep: User) -> None:
+    """R25, R33."""
+    mailbox = factories.mailbox(owner=rep)
+    url = f"{MAILBOXES}{mailbox.pk}/sharing/"
+    wanted = {"enabled": True, "kind": "folder", "name": "Customers"}
+    program(rep).put(url, {"mode": "public", "consolidate": wanted})
+    admin = program(factories.user(organization=rep.organization, role="admin"))
+    assert admin.get(url).json()["consolidate"] is None
+    answer = admin.put(url, {"mode": "private", "consolidate": wanted})
+    assert (answer.status_code, set(answer.json())) == (400, {"consolidate"})
 
 
 def test_a_preview_answers_in_numbers_and_changes_nothing(rep: User) -> None:

@@ -33,6 +33,7 @@ from accounts.organizations import add_mail_domain, invite
 from customers.changes import delete_customer
 from fetcher.models import FetchRun
 from mail.arranging import Wanted, arrange_folders, arrange_labels
+from mail.consolidating import consolidate
 from mail.deeds import delete_message, label_message, move_message
 from mail.models import Folder, Message
 from sharing.policies import keep_private
@@ -201,6 +202,7 @@ BODIES: dict[str, dict[str, Any] | Callable[[Ids], dict[str, Any]]] = {
     "POST settings/email/<int:pk>/edit/": _MAILBOX_FORM,
     "POST settings/email/<int:pk>/test/": _MAILBOX_FORM,
     "POST settings/email/<int:pk>/remove/": {"mail": "keep"},
+    "POST settings/email/<int:pk>/consolidate/": {"consolidate-is_on": "on", "consolidate-folder": "Walked"},
     "POST settings/mail/accounts/<int:pk>/": _NEW_PASSWORD,
     "POST settings/mail/accounts/<int:pk>/test/": _NEW_PASSWORD,
     "POST settings/mail/send-as/<int:pk>/": _NEW_PASSWORD,
@@ -495,6 +497,7 @@ def _filed(mailbox: Mailbox, sender: str, subject: str, **more: Any) -> Message:
 
 def _ids_of(message: Message) -> Ids:
     account = message.owner.mail_account
+    consolidate(message.mailbox, kind="label", name=account.labels.get().name)
     return {
         "message": message.pk,
         "attachment": message.attachments.get().pk,
