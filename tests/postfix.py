@@ -65,11 +65,14 @@ minimal_backoff_time = 1s
 maximal_backoff_time = 1s
 lmtp_destination_recipient_limit = 50
 address_verify_map =
-address_verify_negative_refresh_time = 1s
+address_verify_poll_delay = 1s
+unverified_recipient_reject_code = 550
 """
 
 _MASTER = """
 127.0.0.1:{port} inet n - n - - smtpd
+127.0.0.1:{verifying_port} inet n - n - - smtpd
+  -o smtpd_recipient_restrictions=reject_unverified_recipient
 127.0.0.1:{starttls_port} inet n - n - - smtpd
   -o smtpd_tls_security_level=encrypt -o smtpd_sasl_auth_enable=yes
   -o smtpd_client_restrictions=permit_sasl_authenticated,reject
@@ -121,8 +124,9 @@ def installed() -> bool:
 class Postfix:
     """A running Postfix with its Dovecot; a context manager. Any user name signs in with `PASSWORD`.
 
-    `port` takes mail from outside, plain or with STARTTLS and without sign-in; `starttls_port` and `tls_port` take mail
-    from users who signed in, and only encrypted. All are for `localhost`, certified by `ca_file`.
+    `port` takes mail from outside, plain or with STARTTLS and without sign-in; so does `verifying_port`, which asks
+    first, where the mail is to go, whether the receiver is known there. `starttls_port` and `tls_port` take mail from
+    users who signed in, and only encrypted. All are for `localhost`, certified by `ca_file`.
 
     `transports` says by domain where its mail goes instead of a Maildir, for example
     `{"our.example": "lmtp:inet:127.0.0.1:8024"}`; `recipients` by address what is answered to RCPT, for example
@@ -138,7 +142,7 @@ class Postfix:
     ) -> None:
         self.dovecot = Dovecot()
         self.folder = Path(tempfile.mkdtemp(prefix="postfix-"))
-        self.port, self.starttls_port, self.tls_port = free_ports(3)
+        self.port, self.verifying_port, self.starttls_port, self.tls_port = free_ports(4)
         self.ca_file = self.dovecot.ca_file
         self._transports = dict(transports or {})
         self._recipients = dict(recipients or {})
@@ -217,6 +221,7 @@ class Postfix:
             "maildirs": self.dovecot.folder / "mail",
             "size_limit": self._size_limit,
             "port": self.port,
+            "verifying_port": self.verifying_port,
             "starttls_port": self.starttls_port,
             "tls_port": self.tls_port,
         }
