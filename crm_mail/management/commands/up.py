@@ -1,4 +1,4 @@
-"""`manage.py up`: web, worker and scheduler on this machine, until Ctrl-C (R40)."""
+"""`manage.py up`: web, worker, scheduler and, where one is wished, LMTP listener on this machine, until Ctrl-C (R40)."""
 
 import os
 import socket
@@ -67,7 +67,7 @@ def _allowed_host() -> str:
 
 
 def _programs(listener: int) -> tuple[Child, ...]:
-    """The three programs. The worker is stopped last, when nothing sends it new work any more."""
+    """The programs. The worker is stopped last, when nothing sends it new work any more."""
     paths = (str(settings.BASE_DIR), os.environ.get("PYTHONPATH"))
     environment = {
         "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
@@ -81,11 +81,14 @@ def _programs(listener: int) -> tuple[Child, ...]:
     )
     scheduler = "celery --quiet -A crm_mail beat --scheduler celery.beat:Scheduler --loglevel INFO"
     worker = f"celery --quiet {WORKER} --concurrency 8 --loglevel INFO"
-    return (
+    programs = [
         Child("web", _python(web), pass_fds=(listener,), environment=environment),
         Child("scheduler", _python(scheduler), environment=environment),
         Child("worker", _python(worker), wave=1, environment=environment),
-    )
+    ]
+    if settings.LMTP_LISTEN:
+        programs.append(Child("LMTP listener", _python("django lmtp"), environment=environment))
+    return tuple(programs)
 
 
 def _python(module_and_options: str) -> tuple[str, ...]:
