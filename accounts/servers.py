@@ -35,6 +35,11 @@ MAX_ADDRESSES = 8
 #: The most characters that are shown of what a server says.
 WORDS_LIMIT = 200
 
+#: The addresses of names, each until a moment on the monotonic clock. They are checked at every connection all the same.
+_known_names: dict[str, tuple[float, list[Address]]] = {}
+_NAMES_KNOWN = 4_096
+_SECONDS_KNOWN = 60.0
+
 _PUBLIC_V6 = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NOT_PUBLIC: tuple[Network, ...] = tuple(
@@ -105,7 +110,9 @@ _SENTENCES = {
 def safe_words(raw: bytes) -> str:
     """A server's words as they can be shown: printable, on one line, at most `WORDS_LIMIT` long. Not HTML-escaped."""
     text = raw[: 4 * WORDS_LIMIT].decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else " " for c in text).strip()[:WORDS_LIMIT].rstrip()
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return text.strip()[:WORDS_LIMIT].rstrip()
 
 
 class ServerError(Exception):
@@ -160,7 +167,11 @@ def connect(
     candidates = [address for address in candidates if _port_fits(address, endpoint.port, ports, further)]
     if not candidates:
         raise ServerError("port_not_allowed", endpoint.host, endpoint.port)
-    sock = _connect_first(candidates[:MAX_ADDRESSES], endpoint, until)
+    try:
+        sock = _connect_first(candidates[:MAX_ADDRESSES], endpoint, until)
+    except ServerError:
+        _known_names.pop(host, None)
+        raise
     if endpoint.security != "ssl":
         sock.settimeout(timeout)
         return sock
@@ -192,6 +203,7 @@ def is_allowed(address: Address, further: Collection[Network]) -> bool:
     return _is_in(address, further) or is_public(address)
 
 
+@lru_cache(maxsize=4_096)
 def is_public(address: Address) -> bool:
     """Whether an address belongs to the public internet: no loopback, private, link-local, shared, multicast, reserved.
 
@@ -211,7 +223,15 @@ def ascii_host(endpoint: Endpoint) -> str:
     Raises:
         ServerError: it is not a host name.
     """
-    host = endpoint.host.strip().rstrip(".")
+    host = _ascii(endpoint.host)
+    if host is None:
+        raise ServerError("host_invalid", endpoint.host, endpoint.port)
+    return host
+
+
+@lru_cache(maxsize=4_096)
+def _ascii(written: str) -> str | None:
+    host = written.strip().rstrip(".")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     if _literal(host) is not None:
@@ -219,22 +239,24 @@ def ascii_host(endpoint: Endpoint) -> str:
     try:
         encoded = idna.encode(host, uts46=True).decode() if not host.isascii() else host.lower()
     except idna.IDNAError:
-        raise ServerError("host_invalid", endpoint.host, endpoint.port) from None
+        return None
     labels = encoded.split(".")
     fits = len(encoded) <= 253 and all(0 < len(label) <= 63 for label in labels)
-    if not fits or not all(c.isalnum() or c in "-_." for c in encoded):
-        raise ServerError("host_invalid", endpoint.host, endpoint.port)
-    return encoded
+    return encoded if fits and all(c.isalnum() or c in "-_." for c in encoded) else None
 
 
 def _resolve(host: str, endpoint: Endpoint, until: float) -> list[Address]:
     """All addresses of `host`, in the system's order. Numbers spelled oddly (0x7f.1, 2130706433) end up here resolved.
 
-    The system's resolver knows no timeout: it runs in a thread of its own, which is left alone when time is up.
+    The system's resolver knows no timeout: it runs in a thread of its own, which is left alone when time is up. What it
+    found is good for a minute: thousands of mailboxes are on a few hosts.
     """
     literal = _literal(host)
     if literal is not None:
         return [literal]
+    until_known, known = _known_names.get(host, (0.0, []))
+    if until_known > time.monotonic():
+        return known
     answer: queue.SimpleQueue[list[Address] | OSError] = queue.SimpleQueue()
 
     def look_up() -> None:
@@ -252,6 +274,9 @@ def _resolve(host: str, endpoint: Endpoint, until: float) -> list[Address]:
     if isinstance(found, OSError):
         kind = "name_failed" if found.errno == socket.EAI_AGAIN else "unknown_host"
         raise ServerError(kind, endpoint.host, endpoint.port) from None
+    if len(_known_names) >= _NAMES_KNOWN:
+        _known_names.clear()
+    _known_names[host] = (time.monotonic() + _SECONDS_KNOWN, found)
     return found
 
 

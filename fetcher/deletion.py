@@ -35,6 +35,13 @@ def deletable(mailbox: Mailbox) -> QuerySet[SeenUid]:
             return stored.none()
 
 
+def deletable_uids(mailbox: Mailbox) -> set[str]:
+    """The UIDs of what is `deletable`. Nothing is asked for the most usual setting."""
+    if mailbox.delete_policy == Mailbox.DeletePolicy.LEAVE:
+        return set()
+    return set(deletable(mailbox).values_list("uid", flat=True))
+
+
 def deletion_words(mailboxes: Iterable[Mailbox]) -> list[str]:
     """What deleting mail for good here means for its copies on the servers, as sentences for people (R10).
 

@@ -45,13 +45,13 @@ def look(session: Pop3Session, mailbox: Mailbox, *, whole: bool = False) -> List
     Raises:
         Pop3Error: see `Pop3Session`.
     """
-    messages, octets = session.stat()
-    before = None if whole else getattr(mailbox, "last_listing", None)
-    if before is not None and _begins_as(before, session, messages, octets):
+    before = None if whole else _last_listing(mailbox)
+    messages, octets, last = _glance(session, before.messages) if before else (*session.stat(), None)
+    if before and last == before.last_uid and _may_be_more_of(before, messages, octets):
         listing = _named(session, range(before.messages + 1, messages + 1))
         numbers, doubled = _by_unique_uid(listing)
         # A UID that is known already stands for two messages: what that means only the whole list tells.
-        if not doubled and not mailbox.seen_uids.filter(uid__in=numbers).exists():
+        if not doubled and not (numbers and mailbox.seen_uids.filter(uid__in=numbers).exists()):
             last = listing[-1][1] if listing else before.last_uid
             return Listing(numbers, numbers, False, frozenset(), doubled, messages, octets, last, before.listed_at)
     listing = _named(session, None if messages else ())
@@ -79,16 +79,31 @@ def remember(mailbox: Mailbox, listing: Listing) -> None:
         )
 
 
-def _begins_as(before: LastListing, session: Pop3Session, messages: int, octets: int) -> bool:
-    """Whether the server still shows first what it showed `before`, and little more."""
+def _glance(session: Pop3Session, number: int) -> tuple[int, int, str | None]:
+    """How many messages and bytes there are, and the UID of message `number`."""
+    try:
+        return session.glance(number)
+    except CommandRefused as refusal:
+        if refusal.kind != "no_uidl":
+            raise
+        messages, octets = session.stat()
+        return messages, octets, dict(_named(session, [number])).get(number) if number <= messages else None
+
+
+def _last_listing(mailbox: Mailbox) -> LastListing | None:
+    """What was there, as long as everything was listed recently."""
+    before: LastListing | None = getattr(mailbox, "last_listing", None)
     # Listed in the future is what a wrong clock makes of it.
-    if not timedelta(0) <= timezone.now() - before.listed_at <= timedelta(seconds=settings.FULL_LISTING_SECONDS):
-        return False
+    if before and timedelta(0) <= timezone.now() - before.listed_at <= timedelta(seconds=settings.FULL_LISTING_SECONDS):
+        return before
+    return None
+
+
+def _may_be_more_of(before: LastListing, messages: int, octets: int) -> bool:
+    """Whether what is there may be what was there `before`, and little more."""
     if not before.messages <= messages <= before.messages + FEW:
         return False
-    if messages == before.messages and octets != before.octets:
-        return False
-    return [uid for _, uid in _named(session, [before.messages])] == [before.last_uid]
+    return messages > before.messages or octets == before.octets
 
 
 def _named(session: Pop3Session, numbers: Sequence[int] | None) -> list[tuple[int, str]]:

@@ -144,7 +144,8 @@ class _Poll:
         ) as session:
             self.login_delay = session.login_delay
             session.login(poll_username(mailbox), mailbox.incoming_password.reveal())
-            self.listing = look(session, mailbox, whole=deletion.deletable(mailbox).exists())
+            self.deletable = deletion.deletable_uids(mailbox)
+            self.listing = look(session, mailbox, whole=bool(self.deletable))
             deletion.forget_deleted(mailbox, self.listing.returned)
             new = self.listing.new
             if new and mailbox.last_fetched_at is None:
@@ -294,7 +295,9 @@ class _Poll:
 
     def _doomed(self) -> dict[str, int]:
         """What is still on the server and may be deleted there now, by UID. A UID that stands for several is left alone."""
-        uids = set(deletion.deletable(self.mailbox).values_list("uid", flat=True)) - self.listing.doubled
+        if self.run.new or self.listing.returned:
+            self.deletable = deletion.deletable_uids(self.mailbox)
+        uids = self.deletable - self.listing.doubled
         return {uid: number for uid, number in self.listing.numbers.items() if uid in uids}
 
 

@@ -142,7 +142,30 @@ class Pop3Session:
 
     def stat(self) -> tuple[int, int]:
         """How many messages there are and how many bytes they have, as the server counts."""
-        words = self._asked(b"STAT", "refused").words.split()
+        return self._counts(self._ask(b"STAT"))
+
+    def glance(self, number: int) -> tuple[int, int, str | None]:
+        """What `stat` tells, and the UID of one message, None if there is no such message; both in one go where allowed.
+
+        Raises:
+            CommandRefused: `no_uidl`, among others.
+        """
+        if not self.is_pipelining:
+            messages, octets = self.stat()
+            return messages, octets, dict(self.uidl([number])).get(number)
+        self._settle()
+        self._wire.send(b"STAT", b"UIDL %d" % number)
+        status, uid = self._wire.status(), self._uid(number)
+        messages, octets = self._counts(status)
+        if isinstance(uid, CommandRefused):
+            raise uid
+        return messages, octets, uid
+
+    def _counts(self, status: StatusLine) -> tuple[int, int]:
+        """The answer to STAT."""
+        if not status.ok:
+            raise refusal(status, "refused")
+        words = status.words.split()
         if len(words) < 2 or not (words[0].isdecimal() and words[1].isdecimal()):
             self._wire.give_up("protocol")
         return int(words[0]), int(words[1])

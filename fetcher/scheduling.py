@@ -9,20 +9,34 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import Error, connection, transaction
-from django.db.models import Case, DateTimeField, Q, Value, When, Window
+from django.db.models import (
+    BigIntegerField,
+    BooleanField,
+    Case,
+    DateTimeField,
+    Field,
+    Model,
+    Q,
+    UUIDField,
+    When,
+    Window,
+)
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from accounts.mailboxes import NotPossible
-from accounts.models import Mailbox, MailboxQuerySet
+from accounts.models import Mailbox, MailboxQuerySet, User
 from fetcher.models import FetchRun
+from fetcher.prepared import Bound, Select, Update, together
 
 log = logging.getLogger(__name__)
 
@@ -84,16 +98,31 @@ def claim(mailbox: Mailbox) -> tuple[FetchRun, bool]:
         return _claim([locked])[0], True
 
 
+_mailbox_id = Bound("mailbox_id", BigIntegerField())
+_token = Bound("token", UUIDField())
+_begin = Update(
+    FetchRun.objects.filter(
+        token=_token,
+        state=FetchRun.State.QUEUED,
+        mailbox__in=Mailbox.objects.polled().filter(pk=_mailbox_id, lease_token=_token),
+    ),
+    state=FetchRun.State.RUNNING,
+    started=Bound("now", DateTimeField()),
+)
+#: What polling and filing ask of a mailbox's owner.
+_OF_OWNER = {"id", "email", "organization"}
+_begun = Select(
+    FetchRun.objects.filter(token=_token)
+    .select_related("mailbox__owner__organization", "mailbox__last_listing")
+    .defer(*(f"mailbox__owner__{field.name}" for field in User._meta.concrete_fields if field.name not in _OF_OWNER))
+)
+
+
 def start(mailbox_id: int, token: uuid.UUID) -> FetchRun | None:
     """Begin the run that was claimed with `token`, or None when it was begun before or the claim no longer holds."""
-    with transaction.atomic():
-        if not _extend(Mailbox.objects.polled().filter(pk=mailbox_id, lease_token=token)):
-            return None
-        begun = FetchRun.objects.filter(token=token, state=FetchRun.State.QUEUED)
-        if not begun.update(state=FetchRun.State.RUNNING, started=timezone.now()):
-            return None
-    related = ("mailbox__owner__organization", "mailbox__last_listing")
-    return FetchRun.objects.select_related(*related).get(token=token)
+    if not _begin(mailbox_id=mailbox_id, token=token, now=timezone.now()):
+        return None
+    return next(_begun(token=token), None)
 
 
 def postpone(run: FetchRun) -> None:
@@ -118,25 +147,80 @@ def renew(run: FetchRun, **fields: object) -> None:
 
 @contextmanager
 def kept(run: FetchRun) -> Iterator[None]:
-    """Renew the lease in the background while the block runs, however long a server takes for one message."""
-    ended = threading.Event()
+    """Renew the lease in the background while the block runs, however long a server takes for one message.
 
-    def keep() -> None:
-        try:
-            while not ended.wait(settings.LEASE_SECONDS / 4):
-                renew(run)
-        except (LeaseLost, Error) as error:
-            log.warning("run %s stops renewing its lease: %s", run.pk, error)
-        finally:
-            connection.close()
-
-    keeper = threading.Thread(target=keep, name=f"lease-{run.mailbox_id}", daemon=True)
-    keeper.start()
+    Raises:
+        LeaseLost: it is lost already.
+    """
+    if run.mailbox.lease_until is None or run.mailbox.lease_until < timezone.now() + _lease() / 2:
+        # It waited long for a worker.
+        renew(run)
+    _keeper.keep(run.token)
     try:
         yield
     finally:
-        ended.set()
-        keeper.join()
+        _keeper.let_go(run.token)
+
+
+class _Keeper:
+    """One thread that renews the leases of all polls that go on in this process; it ends when there are none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: Since when on the monotonic clock.
+        self._held: dict[uuid.UUID, float] = {}
+        self._thread: threading.Thread | None = None
+
+    def keep(self, token: uuid.UUID) -> None:
+        """Renew the lease with this token from now on."""
+        with self._lock:
+            self._held[token] = time.monotonic()
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+                self._thread.start()
+
+    def let_go(self, token: uuid.UUID) -> None:
+        """Renew it no more."""
+        with self._lock:
+            self._held.pop(token, None)
+
+    def _run(self) -> None:
+        while True:
+            pause = settings.LEASE_SECONDS / 6
+            time.sleep(pause)
+            with self._lock:
+                if not self._held:
+                    self._thread = None
+                    return
+                old = [token for token, since in self._held.items() if time.monotonic() - since >= pause]
+            try:
+                if old:
+                    _extend(Mailbox.objects.filter(lease_token__in=old))
+            except Error as error:
+                log.warning("%s leases could not be renewed: %s", len(old), error)
+            finally:
+                connection.close()
+
+
+_keeper = _Keeper()
+
+
+def _bound(model: type[Model], *names: str) -> dict[str, Bound]:
+    return {name: Bound(name, cast("Field[Any, Any]", model._meta.get_field(name))) for name in names}
+
+
+_OF_RUN = ("state", "error", "finished", "new", "deleted", "total")
+_OF_MAILBOX = ("state", "last_error", "error_kind", "failures", "one_by_one_until", "last_fetched_at")
+_end_run = Update(FetchRun.objects.filter(token=_token), **_bound(FetchRun, *_OF_RUN))
+_end_lease = Update(
+    Mailbox.objects.filter(pk=_mailbox_id, lease_token=_token),
+    lease_token=None,
+    lease_until=None,
+    next_fetch_at=Case(
+        When(Q(is_active=True) & Q(Bound("is_polled", BooleanField())), then=Bound("next_fetch_at", DateTimeField()))
+    ),
+    **_bound(Mailbox, *_OF_MAILBOX),
+)
 
 
 def finish(
@@ -144,21 +228,25 @@ def finish(
 ) -> None:
     """End a run and give the lease back; the next poll and other `fields` of the mailbox only if the lease was held.
 
-    A mailbox that was deactivated meanwhile gets no next poll.
+    The `fields` are among those that say how fetching goes. A mailbox that was deactivated meanwhile gets no next poll.
     """
     run.state, run.error, run.finished = outcome, error, timezone.now()
-    with transaction.atomic():
-        FetchRun.objects.filter(pk=run.pk).update(
-            state=outcome, error=error, finished=run.finished, new=run.new, deleted=run.deleted, total=run.total
-        )
-        Mailbox.objects.filter(pk=run.mailbox_id, lease_token=run.token).update(
-            lease_token=None,
-            lease_until=None,
-            next_fetch_at=next_fetch_at and Case(When(is_active=True, then=Value(next_fetch_at, DateTimeField()))),
-            **fields,
-        )
-        older = FetchRun.objects.filter(mailbox=run.mailbox_id).values("pk")[RUNS_KEPT:]
-        FetchRun.objects.filter(pk__in=older).delete()
+    mailbox = run.mailbox
+    for name, value in fields.items():
+        setattr(mailbox, name, value)
+    together(
+        (_end_run, {"token": run.token, **{name: getattr(run, name) for name in _OF_RUN}}),
+        (
+            _end_lease,
+            {
+                "mailbox_id": mailbox.pk,
+                "token": run.token,
+                "is_polled": next_fetch_at is not None,
+                "next_fetch_at": next_fetch_at or run.finished,
+                **{name: getattr(mailbox, name) for name in _OF_MAILBOX},
+            },
+        ),
+    )
 
 
 def after_success(mailbox: Mailbox, login_delay: timedelta = timedelta(0)) -> datetime:
@@ -187,7 +275,11 @@ def _jittered(span: timedelta) -> timedelta:
 
 
 def _extend(held: MailboxQuerySet, **fields: object) -> int:
-    return held.update(lease_until=timezone.now() + timedelta(seconds=settings.LEASE_SECONDS), **fields)
+    return held.update(lease_until=timezone.now() + _lease(), **fields)
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.LEASE_SECONDS)
 
 
 def _claim(mailboxes: Sequence[Mailbox]) -> list[FetchRun]:
@@ -200,9 +292,17 @@ def _claim(mailboxes: Sequence[Mailbox]) -> list[FetchRun]:
     )
     fresh = [FetchRun(mailbox=each, token=uuid.uuid4()) for each in mailboxes if each.pk not in waiting]
     FetchRun.objects.bulk_create(fresh)
+    _forget_old_runs(mailboxes)
     runs = {run.mailbox_id: run for run in [*waiting.values(), *fresh]}
     for mailbox in mailboxes:
         mailbox.lease_token = runs[mailbox.pk].token
-        mailbox.lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
+        mailbox.lease_until = now + _lease()
     Mailbox.objects.bulk_update(mailboxes, ["lease_token", "lease_until"])
     return [runs[mailbox.pk] for mailbox in mailboxes]
+
+
+def _forget_old_runs(mailboxes: Sequence[Mailbox]) -> None:
+    """Keep the last runs of each mailbox (R18); here, because many are claimed at once and polls end one by one."""
+    place = Window(RowNumber(), partition_by="mailbox", order_by=["-started", "-id"])
+    runs = FetchRun.objects.filter(mailbox__in=mailboxes).annotate(place=place)
+    FetchRun.objects.filter(pk__in=runs.filter(place__gt=RUNS_KEPT).values("pk")).delete()

@@ -87,6 +87,7 @@ def addresses(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
         return [(0, 0, 0, "", (address, 0)) for address in answer]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(servers, "_known_names", {})
     return zone
 
 
@@ -132,6 +133,34 @@ def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
         connect(Endpoint("rebinding.example", good.port, "none"), timeout=5).close()
         good.wait_for("CONNECT")
         assert bad.connections == 0
+
+
+def test_what_a_name_stands_for_is_known_for_a_minute_and_checked_every_time(
+    addresses: dict[str, list[list[str]]], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ALLOWED_MAIL_NETWORKS = [ipaddress.ip_network("127.0.0.0/8")]
+    with ScriptedPop3Server() as server:
+        addresses["pop.example"] = [["127.0.0.1"], ["127.0.0.2"]]
+        for _ in range(2):
+            connect(Endpoint("pop.example", server.port, "none"), timeout=5).close()
+            server.wait_for("CONNECT")
+        settings.ALLOWED_MAIL_NETWORKS = []
+        assert failure("pop.example", server.port).kind == "address_not_allowed"
+        settings.ALLOWED_MAIL_NETWORKS = [ipaddress.ip_network("127.0.0.0/8")]
+        now = time.monotonic
+        monkeypatch.setattr(servers.time, "monotonic", lambda: now() + 61)
+        assert failure("pop.example", server.port).kind == "refused"
+
+
+def test_a_name_whose_server_is_gone_is_looked_up_again(
+    addresses: dict[str, list[list[str]]], settings: Settings
+) -> None:
+    settings.ALLOWED_MAIL_NETWORKS = [ipaddress.ip_network("127.0.0.0/8")]
+    with ScriptedPop3Server(host="127.0.0.2") as moved:
+        addresses["pop.example"] = [["127.0.0.3"], ["127.0.0.2"]]
+        assert failure("pop.example", moved.port).kind == "refused"
+        connect(Endpoint("pop.example", moved.port, "none"), timeout=5).close()
+        moved.wait_for("CONNECT")
 
 
 def test_only_the_allowed_ones_of_several_addresses_are_tried(

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from fetcher.models import LastListing, SeenUid
+from fetcher import polling, scheduling
+from fetcher.models import FetchRun, LastListing, SeenUid
 from mail.models import Message
 from tests.fetcher.test_polling import USER, deliver, mailbox_on
 from tests.fetching import fetch
@@ -44,6 +47,24 @@ def test_a_poll_that_finds_nothing_new_asks_for_the_last_message_alone(server: S
     mailbox = mailbox_on(server)
     assert fetch(mailbox).new == 5
     assert asked_by(server, mailbox) == ["STAT", "UIDL 5"]
+
+
+def test_a_quiet_poll_asks_the_database_for_its_run_and_leaves_the_result(server: ScriptedPop3Server) -> None:
+    """R18: begun by one statement, read by one, ended by one (two without PostgreSQL); still a run with its times."""
+    deliver(server, 5)
+    mailbox = mailbox_on(server)
+    fetch(mailbox)
+    claimed, _ = scheduling.claim(mailbox)
+    with CaptureQueriesContext(connection) as queries:
+        polling.poll(scheduling.start(mailbox.pk, claimed.token))
+    said = [query["sql"].split()[0] for query in queries if "SAVEPOINT" not in query["sql"]]
+    assert said == ["UPDATE", "SELECT", "UPDATE", *["UPDATE"] * (connection.vendor != "postgresql")]
+    run, fetched = FetchRun.objects.get(pk=claimed.pk), Mailbox.objects.get(pk=mailbox.pk)
+    assert (run.state, run.new, run.error) == ("done", 0, "")
+    assert claimed.started <= run.started <= run.finished
+    assert fetched.last_fetched_at > run.started
+    assert fetched.next_fetch_at > timezone.now()
+    assert (fetched.lease_token, fetched.lease_until) == (None, None)
 
 
 def test_an_empty_mailbox_is_asked_for_its_size_alone(server: ScriptedPop3Server) -> None:

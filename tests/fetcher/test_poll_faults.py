@@ -65,7 +65,7 @@ AT_THE_START = ["GREETING", "CAPA", "AUTH", "STAT", "UIDL"]
 BREAKS = [
     pytest.param(Cut(), "network", "was cut", id="cut"),
     pytest.param(Cut(after=3), "network", "was cut", id="cut in mid line"),
-    pytest.param(Cut(after=3, reset=True), "network", "was cut", id="reset"),
+    pytest.param(Cut(after=3, reset=True), "network|cut", "was cut|closed the connection", id="reset"),
     pytest.param(Stall(), "timeout", "did not answer in time", id="silent"),
     pytest.param(Say(b"+"), "timeout", "did not answer in time", id="half a word"),
     pytest.param(Say(b"\0\xff\r\n"), "protocol|not_pop3", "POP3", id="rubbish"),
@@ -84,7 +84,7 @@ def test_a_session_that_breaks_before_the_first_message_is_tried_again_after_the
     run = fetch(mailbox)
     assert (run.state, run.new, mailbox.state) == ("failed", 0, "error")
     assert re.fullmatch(kind, mailbox.error_kind)
-    assert says in mailbox.last_error
+    assert re.search(says, mailbox.last_error)
     assert INTERVAL[0] < minutes_left(mailbox) < INTERVAL[1]
     recover(server)
     assert_all_is_stored_once(mailbox)

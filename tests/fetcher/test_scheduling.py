@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from datetime import datetime, timedelta
 
@@ -71,6 +72,36 @@ def test_a_run_whose_worker_died_is_ended_and_followed_by_another() -> None:
     assert following.pk != dead.pk
     with pytest.raises(scheduling.LeaseLost):
         scheduling.renew(dead)
+
+
+def test_a_run_that_waited_long_for_a_worker_has_its_lease_renewed_at_once() -> None:
+    """R17: else it would end in mid poll."""
+    run, _ = scheduling.claim(factories.mailbox())
+    Mailbox.objects.update(lease_until=timezone.now() + timedelta(seconds=10))
+    begun = scheduling.start(run.mailbox_id, run.token)
+    with scheduling.kept(begun):
+        assert Mailbox.objects.get(pk=run.mailbox_id).lease_until > timezone.now() + timedelta(seconds=100)
+    Mailbox.objects.update(lease_token=uuid.uuid4(), lease_until=ago(seconds=1))
+    begun.mailbox.refresh_from_db()
+    with pytest.raises(scheduling.LeaseLost), scheduling.kept(begun):
+        raise AssertionError("went on")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_leases_of_all_polls_that_go_on_are_renewed_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R17: however long a server takes for one message. When no poll is left the thread ends."""
+    runs = [scheduling.claim(factories.mailbox())[0] for _ in range(2)]
+    begun = [scheduling.start(run.mailbox_id, run.token) for run in runs]
+    monkeypatch.setattr(scheduling, "_keeper", type(scheduling._keeper)())
+    others = set(threading.enumerate())
+    with override_settings(LEASE_SECONDS=0.6), scheduling.kept(begun[0]), scheduling.kept(begun[1]):
+        (keeper,) = set(threading.enumerate()) - others
+        # 120 seconds at first, 0.6 when they are renewed.
+        soon = timezone.now() + timedelta(seconds=5)
+        while Mailbox.objects.filter(lease_until__gt=soon).exists():
+            keeper.join(0.05)
+    keeper.join(10)
+    assert not keeper.is_alive()
 
 
 def test_fetch_now_joins_a_run_that_is_going() -> None:
