@@ -12,15 +12,17 @@ from kombu.exceptions import OperationalError
 log = logging.getLogger(__name__)
 
 
-def hint(task: Task[Any, Any], *arguments: int | str, expires: int) -> None:
-    """Tell the workers once the transaction is committed. A hint that comes after `expires` seconds is worth nothing.
+def hint(task: Task[Any, Any], *arguments: int | str, expires: int, after: int = 0) -> None:
+    """Tell the workers once the transaction is committed, to begin `after` so many seconds.
+
+    A hint that comes `expires` seconds later is worth nothing.
 
     Without a queue nothing is lost: the next look finds the rows.
     """
 
     def tell() -> None:
         try:
-            task.apply_async(arguments, expires=expires)
+            task.apply_async(arguments, countdown=after, expires=after + expires)
         except OperationalError as error:
             log.warning("the queue can't be reached; %s%s waits for the next look: %s", task.name, arguments, error)
 

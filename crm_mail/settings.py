@@ -64,6 +64,8 @@ LMTP_LISTEN = env.str("CRM_MAIL_LMTP_LISTEN", "")
 SENDS_PER_USER_PER_DAY = env.int("CRM_MAIL_SENDS_PER_USER_PER_DAY", 300)
 #: Seconds without an answer after which a mail server counts as dead.
 MAIL_SERVER_TIMEOUT = env.float("CRM_MAIL_MAIL_SERVER_TIMEOUT", 20.0)
+#: Seconds that an outgoing server may take for one answer: some make strangers wait on purpose (RFC 5321 section 4.5.3.2).
+SENDING_TIMEOUT = env.float("CRM_MAIL_SENDING_TIMEOUT", 60.0)
 #: Connections that one worker process has to one mail server at a time.
 CONNECTIONS_PER_HOST = env.int("CRM_MAIL_CONNECTIONS_PER_HOST", 4)
 #: Seconds that one poll may last before it yields and goes on later.
@@ -189,6 +191,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": DISPATCH_SECONDS,
         "options": {"expires": DISPATCH_SECONDS},
     },
+    "deliver-due": {
+        "task": "sender.tasks.dispatch_due",
+        "schedule": DISPATCH_SECONDS,
+        "options": {"expires": DISPATCH_SECONDS},
+    },
+    "tidy-up-sending": {"task": "sender.tasks.tidy_up", "schedule": crontab(hour=3, minute=50)},
     "delete-removed-mail": {"task": "mail.tasks.delete_removed", "schedule": crontab(minute=17)},
     "forget-receipts": {"task": "mail.tasks.forget_receipts", "schedule": crontab(hour=3, minute=50)},
     "link-stored-mail": {"task": "mail.tasks.link_stored_mail", "schedule": 60, "options": {"expires": 60}},

@@ -11,9 +11,9 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from accounts import queue
+from accounts.hosts import DOUBTFUL, connection_to
 from accounts.models import Mailbox
 from fetcher import polling, scheduling
-from fetcher.hosts import DOUBTFUL, connection_to
 from fetcher.models import FetchRun
 
 #: So many claimed mailboxes wait for a worker at most: what is due later need not stand behind a whole backlog.

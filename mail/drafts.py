@@ -13,7 +13,7 @@ from accounts.models import Mailbox
 from customers.locks import addresses_stay
 from mail import blobs, matching
 from mail.filing import Arrival, columns, store_parts
-from mail.models import Folder, Message, MessageText, Thread
+from mail.models import Folder, Labelling, MailAccount, Message, MessageText, Thread
 from mail.threads import assign_threads
 
 
@@ -21,6 +21,7 @@ def open_draft(mailbox: Mailbox, arrival: Arrival, **fields: Any) -> Message:
     """A new draft in the Drafts of the mailbox's owner, in the conversation that it answers; `fields` overrule what was read."""
     owner = mailbox.owner
     with transaction.atomic():
+        _hold(owner.pk)
         [thread] = assign_threads(owner, [arrival.parsed])
         message = Message.objects.create(
             organization_id=owner.organization_id,
@@ -45,6 +46,7 @@ def rewrite(message: Message, mailbox: Mailbox, arrival: Arrival, kind: Folder.K
     `fields` overrule what was read. Nobody else sees it yet, and no customer is met.
     """
     with transaction.atomic():
+        _hold(message.owner_id)
         for below in (message.participants, message.attachments, message.chunks, message.correspondences):
             below.all().delete()
         MessageText.objects.filter(message=message).delete()
@@ -60,6 +62,7 @@ def rewrite(message: Message, mailbox: Mailbox, arrival: Arrival, kind: Folder.K
         for name, value in changed.items():
             setattr(message, name, value)
         message.save(update_fields=list(changed))
+        Labelling.objects.filter(message=message).update(date=message.date)
         if thread.pk != left.pk:
             Thread.objects.filter(pk=left.pk, is_private=False, messages=None).delete()
         store_parts([(message, arrival.parsed)])
@@ -77,3 +80,8 @@ def publish(message: Message) -> None:
         message.has_customer = bool(met)
         message.save(update_fields=["is_draft", "has_customer"])
         matching.link([(message, met)])
+
+
+def _hold(owner: int) -> None:
+    """Threads of an owner are joined by one transaction after the other."""
+    MailAccount.objects.select_for_update(no_key=True).get(user=owner)

@@ -143,11 +143,15 @@ def save_draft(draft: Outgoing, revision: int, *, mailbox: Mailbox | None = None
             if current.revision == revision + 1 and _is_same(current, mailbox, changed):
                 return current
             raise DraftChanged(current)
-        message = current.message
-        sender = mailbox or message.mailbox
-        arrival = _arrival(current, sender, changed.get("subject", message.subject))
-        drafts.rewrite(message, sender, arrival, Folder.Kind.DRAFTS, has_attachments=message.has_attachments)
+        refile(current, mailbox or current.message.mailbox, changed.get("subject", current.message.subject))
     return current
+
+
+def refile(draft: Outgoing, mailbox: Mailbox, subject: str) -> None:
+    """Have the message of a draft, in Drafts, say what the draft says."""
+    arrival = _arrival(draft, mailbox, subject)
+    has_attachments = draft.files.filter(is_inline=False).exists()
+    drafts.rewrite(draft.message, mailbox, arrival, Folder.Kind.DRAFTS, has_attachments=has_attachments)
 
 
 def discard(draft: Outgoing) -> bool:

@@ -66,9 +66,6 @@ class Outgoing(models.Model):
     how = models.CharField(max_length=9, choices=How, default=How.NEW)
     answers = models.ForeignKey(Message, models.SET_NULL, null=True, blank=True, related_name="answers_written")
     references = models.JSONField(default=list, help_text="Message-IDs of the conversation, the nearest last")
-    seen_by_owner = models.BooleanField(
-        default=False, help_text="whether the owner of a colleague's message that this answers has seen that it does"
-    )
 
     due_at = models.DateTimeField(null=True, help_text="when delivery is tried (again)")
     queued_at = models.DateTimeField(null=True)

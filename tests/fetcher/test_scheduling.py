@@ -11,11 +11,11 @@ from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
+from accounts.hosts import DOUBTFUL, connection_to
 from accounts.mailboxes import NotPossible, activate, change_mailbox
 from accounts.models import Mailbox
 from accounts.organizations import deactivate_user, reactivate_user
 from fetcher import scheduling
-from fetcher.hosts import DOUBTFUL, connection_to
 from fetcher.models import FetchRun
 from fetcher.tasks import dispatch_due, poll_mailbox
 from tests import factories, servers

@@ -1,0 +1,57 @@
+"""What becomes of a message once somebody has it, or nobody is left to try (R24, R36). Callers hold its row."""
+
+from __future__ import annotations
+
+from mail import drafts, notifying
+from sender.composing import refile
+from sender.limits import give_back
+from sender.models import Outgoing, Recipient
+
+Status = Outgoing.Status
+State = Recipient.State
+
+
+def is_out(current: Outgoing) -> bool:
+    """Whether somebody has the message, or may have it."""
+    return current.recipients.filter(state__in=(State.ACCEPTED, State.HANDED_OVER)).exists()
+
+
+def note_accepted(current: Outgoing) -> None:
+    """Somebody has the message now: it is no draft any more, and whose message it answers is told (R24)."""
+    if not current.message.is_draft:
+        return
+    drafts.publish(current.message)
+    answered, writer = current.answers, current.message.owner
+    if answered is not None and answered.owner_id != writer.pk and current.how != Outgoing.How.FORWARD:
+        notifying.note(answered.owner, notifying.Kind.ANSWERED, actor=writer, message=current.message)
+
+
+def withdraw(current: Outgoing) -> None:
+    """Make it a draft again; if nobody tried to deliver it yet, it no longer counts on the limit."""
+    if current.counted_on is not None and current.queued_at is not None and current.attempts == 0:
+        give_back(current.message.owner.organization, current.counted_on, current.recipients.count())
+    current.recipients.all().delete()
+    current.status = Status.DRAFT
+    current.revision += 1
+    current.attempts = 0
+    current.due_at = current.queued_at = current.lease_token = current.lease_until = current.counted_on = None
+    current.words = ""
+    current.save()
+    refile(current, current.message.mailbox, current.message.subject)
+
+
+def close(current: Outgoing) -> None:
+    """Nobody is left to try: it is `sent` if somebody has it, else `failed`; its sender is told of whom it did not reach."""
+    current.status = Status.SENT if is_out(current) else Status.FAILED
+    current.due_at = current.lease_token = current.lease_until = None
+    if current.status == Status.SENT:
+        # The message itself holds all of it now.
+        current.files.all().delete()
+        current.text = current.html = ""
+    if current.recipients.filter(state=State.REFUSED).exists():
+        tell_sender(current)
+
+
+def tell_sender(current: Outgoing) -> None:
+    """Have whoever wrote it look at what became of it."""
+    notifying.note(current.message.owner, notifying.Kind.SENDING_FAILED, message=current.message)
