@@ -30,7 +30,7 @@ from fetcher.ahead import ahead
 from fetcher.listing import look, remember
 from fetcher.models import FetchRun, SeenUid
 from fetcher.pop3 import Limits, Pop3Error, Pop3Session, SessionBroken
-from mail import notifying, rows
+from mail import drafts, notifying, rows
 from mail.filing import Arrival, file_messages
 from mail.parsing import ParsedMessage, parse
 
@@ -247,7 +247,7 @@ class _Poll:
                 fetched_messages=F("fetched_messages") + len(fresh),
                 fetched_bytes=F("fetched_bytes") + sum(arrival.size for _, arrival in fresh),
             )
-            messages = file_messages(self.mailbox, [arrival for _, arrival in fresh])
+            messages = self._filed([arrival for _, arrival in fresh])
             now = timezone.now()
             rows.insert(
                 SeenUid,
@@ -258,7 +258,7 @@ class _Poll:
                         uid,
                         SeenUid.Outcome.OVERSIZE if arrival.note else SeenUid.Outcome.STORED,
                         "" if arrival.note else arrival.digest,
-                        message.pk,
+                        message,
                         now,
                         None,
                     )
@@ -268,6 +268,12 @@ class _Poll:
             self.run.new += len(fresh)
             FetchRun.objects.filter(pk=self.run.pk).update(new=self.run.new)
         self.progress(self.run)
+
+    def _filed(self, arrivals: list[Arrival]) -> list[int]:
+        """File what is new; the ids in order. What the server hands back of mail sent from here is there already (R19)."""
+        sent = drafts.handed_back(self.mailbox.owner_id, [arrival.parsed for arrival in arrivals])
+        new = iter(file_messages(self.mailbox, [each for each in arrivals if each.parsed.fingerprint not in sent]))
+        return [sent.get(arrival.parsed.fingerprint) or next(new).pk for arrival in arrivals]
 
     def _without_renamed(self, batch: list[Fetched]) -> list[Fetched]:
         """The batch less messages that are here under a UID that the server no longer lists.

@@ -5,16 +5,22 @@ What is typed, how it is sent and what became of it is `sender`'s to know.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.dispatch import Signal
 
 from accounts.models import Mailbox
 from customers.locks import addresses_stay
 from mail import blobs, matching
 from mail.filing import Arrival, columns, store_parts
 from mail.models import Folder, Labelling, MailAccount, Message, MessageText, Thread
+from mail.parsing import ParsedMessage
 from mail.threads import assign_threads
+
+#: Sent inside the transaction, with the ids of `messages` sent from here that a server has handed back.
+came_back = Signal()
 
 
 def open_draft(mailbox: Mailbox, arrival: Arrival, **fields: Any) -> Message:
@@ -80,6 +86,20 @@ def publish(message: Message) -> None:
         message.has_customer = bool(met)
         message.save(update_fields=["is_draft", "has_customer"])
         matching.link([(message, met)])
+
+
+def handed_back(owner: int, arrived: Sequence[ParsedMessage]) -> dict[str, int]:
+    """Which of the messages that a server hands out their owner sent from here: ids by fingerprint; some servers keep
+    what they send (R19). Call it in the transaction that notes them as seen.
+
+    It takes the same Message-ID, sender, date, subject, text and files: who knows a Message-ID alone can hide nothing.
+    """
+    fingerprints = {parsed.fingerprint for parsed in arrived}
+    here = Message.objects.filter(owner=owner, is_written_here=True, fingerprint__in=fingerprints)
+    found = dict(here.values_list("fingerprint", "pk"))
+    if found:
+        came_back.send(sender=Message, messages=list(found.values()))
+    return found
 
 
 def _hold(owner: int) -> None:
