@@ -20,7 +20,7 @@ from accounts.addresses import normalize_address
 from accounts.models import Mailbox, Organization
 from mail import mime
 from mail.filing import Arrival, file_messages
-from mail.models import MailAccount, Message, Receipt
+from mail.models import Folder, MailAccount, Message, Receipt
 
 #: No mail server tries longer than that to deliver a message; Postfix and Sendmail give up after 5 days.
 _RECEIPT_LIFE = timedelta(days=7)
@@ -86,7 +86,7 @@ def deliver(raw: bytes, address: str, *, sender: str, trace: str = "") -> Messag
         NotDeliverable: unknown, deactivated, too_large.
     """
     arrival = _arrival(raw, address, sender, trace)
-    return file_messages(account_of(address).mailbox, [arrival])[0]
+    return _file(account_of(address), arrival)
 
 
 def deliver_once(raw: bytes, address: str, *, sender: str, trace: str = "") -> Message | None:
@@ -108,7 +108,7 @@ def deliver_once(raw: bytes, address: str, *, sender: str, trace: str = "") -> M
         MailAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
         if digest and not Receipt.objects.get_or_create(account=account, digest=digest)[1]:
             return None
-        return file_messages(account.mailbox, [arrival])[0]
+        return _file(account, arrival)
 
 
 def forget_receipts() -> int:
@@ -122,6 +122,17 @@ def _arrival(raw: bytes, address: str, sender: str, trace: str) -> Arrival:
     return Arrival.read(
         _encoded(f"Return-Path: <{sender}>\r\nDelivered-To: {normalize_address(address)}\r\n{trace}") + raw
     )
+
+
+def _file(account: MailAccount, arrival: Arrival) -> Message:
+    with transaction.atomic():
+        [message] = file_messages(account.mailbox, [arrival])
+        if message.folder.kind == Folder.Kind.SENT:
+            # What people write to themselves has come; only a POP3 server lists what was sent beside what came.
+            message.folder = account.folders.get(kind=Folder.Kind.INBOX)
+            message.is_read = False
+            message.save(update_fields=["folder", "is_read"])
+    return message
 
 
 def _is_marked(raw: bytes) -> bool:

@@ -49,6 +49,15 @@ def test_an_answer_joins_the_conversation(ana: User) -> None:
     assert deliver(answer, "ana.mail@our.example", sender="").thread == first.thread
 
 
+def test_what_somebody_writes_to_themselves_is_in_their_inbox(ana: User) -> None:
+    """Its direction is *sent* all the same (sharing.md)."""
+    message = deliver(
+        factories.raw_message(sender=ana.email, to=["ana.mail@our.example"]), "ana.mail@our.example", sender=""
+    )
+    message.refresh_from_db()
+    assert (message.folder.kind, message.is_read, message.direction) == (Folder.Kind.INBOX, False, "sent")
+
+
 def test_each_copy_names_its_own_receiver_alone(ana: User) -> None:
     """Ben is a Bcc: nothing in Ana's copy tells of him."""
     _user("ben", "ben.mail@our.example", ana)
