@@ -5,10 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
 from django.test import override_settings
@@ -19,49 +16,10 @@ from accounts.servers import Endpoint
 from crm_mail.demo.delivery import free_port
 from sender.checking import check_outgoing
 from tests.certificates import Authority
+from tests.sender.scripted import ScriptedSmtp
 from tests.servers import SmtpSink
 
 N, C, E, S, _ = StepName
-
-
-class ScriptedSmtp:
-    """An SMTP server that answers each command as told; under the empty word the greeting. None: silence."""
-
-    def __init__(self, replies: Mapping[str, bytes | None]) -> None:
-        hello = b"250-mail\r\n250 AUTH PLAIN LOGIN\r\n"
-        self.replies = {"": b"220 mail ESMTP\r\n", "EHLO": hello, "QUIT": b"221 bye\r\n"} | dict(replies)
-        self.heard: list[str] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._listener.getsockname()[1])
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._listener.close()
-        self._thread.join(20)
-
-    def _serve(self) -> None:
-        sock, _ = self._listener.accept()
-        with sock, sock.makefile("rb") as lines:
-            self._say(sock, "")
-            for line in lines:
-                verb = line.split()[0].decode().upper() if line.split() else ""
-                self.heard.append(verb)
-                self._say(sock, verb)
-
-    def _say(self, sock: socket.socket, verb: str) -> None:
-        reply = self.replies.get(verb, b"502 what?\r\n")
-        if reply is not None:
-            sock.sendall(reply)
 
 
 def check(
