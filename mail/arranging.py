@@ -103,13 +103,17 @@ def rename_folder(folder: Folder, name: str) -> None:
 def remove_folder(folder: Folder, into: Folder) -> Deed:
     """Take a folder away; its mail goes into another one of the account. With very much mail workers finish it.
 
+    Customers' mail that was put together there stays in the Inbox from now on (R33).
+
     Raises:
         NotPossible: it is one of the four that every account has, or `into` is no place for its mail.
     """
     _require_custom(folder)
     if into.account_id != folder.account_id or into.pk == folder.pk:
         raise NotPossible("Choose another folder for the mail.")
-    return do(Deed.Kind.REMOVE, Box(folder.account.user, folder), None, folder=into)
+    with transaction.atomic():
+        folder.consolidations.all().delete()
+        return do(Deed.Kind.REMOVE, Box(folder.account.user, folder), None, folder=into)
 
 
 def add_label(account: MailAccount, name: str, colour: str) -> Label:

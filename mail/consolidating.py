@@ -16,13 +16,14 @@ from django.db.models import F, QuerySet
 from accounts.mailboxes import NotPossible
 from accounts.models import Mailbox
 from mail.accounts import has_mail_account
-from mail.arranging import MAX_FOLDERS
+from mail.arranging import add_folder, add_label
 from mail.cursors import Place
 from mail.matching import effective
 from mail.models import Consolidation, Correspondence, Folder, Label, Labelling, MailAccount, Message, MessageQuerySet
 
 State = Consolidation.State
 NAME_LENGTH = 100
+_COLOUR = "#3150b8"
 #: So many messages are looked at in one transaction.
 BATCH = 500
 
@@ -128,23 +129,16 @@ def put_further(consolidation: Consolidation) -> None:
 
 
 def _folder(account: MailAccount, name: str) -> Folder:
-    folder = account.folders.filter(name=name).first()
-    if folder is None:
-        if account.folders.count() >= MAX_FOLDERS:
-            raise NotPossible(f"There can be at most {MAX_FOLDERS} folders. Choose one of them.")
-        folder, _ = Folder.objects.get_or_create(account=account, name=name)
+    known = {folder.name.casefold(): folder for folder in account.folders.all()}
+    folder = known.get(name.casefold()) or add_folder(account, name)
     if folder.kind != Folder.Kind.CUSTOM:
         raise NotPossible(f"{folder} is one of the folders that every account has. Choose a folder of your own.")
     return folder
 
 
 def _label(account: MailAccount, name: str) -> Label:
-    label = account.labels.filter(name=name).first()
-    if label is None:
-        if account.labels.count() >= MAX_FOLDERS:
-            raise NotPossible(f"There can be at most {MAX_FOLDERS} labels. Choose one of them.")
-        label, _ = Label.objects.get_or_create(account=account, name=name)
-    return label
+    known = {label.name.casefold(): label for label in account.labels.all()}
+    return known.get(name.casefold()) or add_label(account, name, _COLOUR)
 
 
 def _checked(name: str) -> str:

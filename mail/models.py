@@ -192,8 +192,8 @@ class Message(models.Model):
             models.Index(fields=["owner", "-date", "-id"], name="message_of_owner"),
             models.Index(
                 fields=["owner", "-date", "-id"],
-                condition=Q(has_customer=True, is_read=False),
-                name="message_unread_of_customer",
+                condition=Q(has_customer=True),
+                name="message_of_owner_with_customer",
             ),
             models.Index(fields=["owner", "-id"], name="message_as_filed"),
             models.Index(fields=["owner", "message_id"], name="message_by_id"),

@@ -14,6 +14,10 @@ from portal.requests import member
 #: Which part of the portal a page belongs to, by the name of its URL up to the first hyphen or as a whole.
 _SECTIONS = {
     "home": "home",
+    "answers": "home",
+    "answer": "home",
+    "notifications": "notifications",
+    "notification": "notifications",
     "mail": "mail",
     "message": "mail",
     "thread": "mail",

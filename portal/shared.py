@@ -9,12 +9,14 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import conditional_page, require_POST, require_safe
 
 from customers.models import Customer
 from portal.requests import ids_in, member, words_in
 from sharing.feed import COUNTED, catch_up, count_unread_own, count_unread_shared, page_of
 from sharing.modes import Mode
+from sharing.notices import notifications_for
 from sharing.visibility import Sight
 
 
@@ -63,10 +65,21 @@ def shared_read(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_safe
+@cache_control(private=True, no_cache=True)
+@conditional_page
 def unread(request: HttpRequest) -> HttpResponse:
-    """How much is unread, one's own and shared, for the navigation; asked for again and again while a page is open."""
+    """How much is unread, one's own and shared, for the navigation; asked for again and again while a page is open.
+
+    While nothing changes the answer is 304, by its ETag.
+    """
     user = member(request)
-    context = {"own": count_unread_own(user), "shared": count_unread_shared(Sight(user)), "counted": COUNTED}
+    sight = Sight(user)
+    context = {
+        "own": count_unread_own(user),
+        "shared": count_unread_shared(sight),
+        "notifications": len(notifications_for(sight)),
+        "counted": COUNTED,
+    }
     return render(request, "shared/unread.html", context)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +25,8 @@ from sharing.visibility import Sight
 COUNTED = 99
 PAGE = 20
 FACETS = 8
+#: Mail that was left unread for longer is not counted by customer.
+UNREAD_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,31 @@ def count_unread_shared(sight: Sight) -> int:
 
 
 def count_unread_own(viewer: User) -> int:
-    """How much of the viewer's own Inbox is unread."""
-    inbox = Folder.objects.filter(account__user=viewer, kind=Folder.Kind.INBOX)
-    return Message.objects.owned_by(viewer).filter(folder__in=inbox, is_read=False).count()
+    """How much of the viewer's Inbox, and of where they put customers' mail together, is unread, up to `COUNTED` + 1."""
+    inbox = Q(kind=Folder.Kind.INBOX) | ~Q(consolidations=None)
+    folders = Folder.objects.filter(inbox, account__user=viewer)
+    unread = Message.objects.owned_by(viewer).filter(folder__in=folders, is_read=False)
+    return unread[: COUNTED + 1].count()
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadOf:
+    """How much unread mail there is with a customer: one's own and what colleagues share."""
+
+    customer: Customer
+    own: int
+    shared: int
+
+
+def unread_by_customer(sight: Sight) -> list[UnreadOf]:
+    """Unread customer mail of the last `UNREAD_DAYS` days by customer, most first; counted up to `COUNTED` + 1 each."""
+    viewer = sight.viewer
+    received = {"has_customer": True, "is_read": False, "is_draft": False, "direction": Message.Direction.RECEIVED}
+    lately = timezone.now() - timedelta(days=UNREAD_DAYS)
+    own = Message.objects.owned_by(viewer).not_discarded().filter(**received, date__gt=lately).newest_first()
+    mine = list(own.values_list("pk", flat=True)[: COUNTED + 1])
+    feed = _Feed(sight)
+    shared = [row.pk for row in feed.judge(feed.candidates(True, first=COUNTED + 1).take()) if row.date > lately]
+    customers = correspondents_by_id([*mine, *shared], viewer.organization_id)
+    of_mine, of_shared = (Counter(each for pk in pks for each in customers[pk]) for pks in (mine, shared))
+    return [UnreadOf(each, of_mine[each], of_shared[each]) for each, _ in (of_mine + of_shared).most_common(FACETS)]

@@ -81,9 +81,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="message",
             index=models.Index(
-                condition=models.Q(("has_customer", True), ("is_read", False)),
+                condition=models.Q(("has_customer", True)),
                 fields=["owner", "-date", "-id"],
-                name="message_unread_of_customer",
+                name="message_of_owner_with_customer",
             ),
         ),
         migrations.AddField(

@@ -14,6 +14,7 @@ from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
+from django.utils.timesince import timesince
 
 from accounts.models import Mailbox
 from fetcher.deletion import deletion_words
@@ -99,3 +100,9 @@ def when(moment: datetime | None) -> str:
 def upcoming(moment: datetime) -> str:
     """How far a planned moment is away; what should have happened by now happens any moment."""
     return "any moment" if moment <= timezone.now() else str(naturaltime(moment))
+
+
+@register.filter
+def waits(moment: datetime) -> str:
+    """For how long, in its largest unit."""
+    return timesince(moment, depth=1)

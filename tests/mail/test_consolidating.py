@@ -14,7 +14,7 @@ from accounts.models import Mailbox
 from customers.changes import change_customer
 from customers.models import Customer
 from mail import consolidating
-from mail.arranging import Wanted, arrange_folders, arrange_labels
+from mail.arranging import Wanted, arrange_folders, arrange_labels, remove_folder
 from mail.consolidating import consolidate, consolidation_of, put_stored, stop_consolidating
 from mail.deeds import delete_message, move_message
 from mail.filing import Arrival, file_messages
@@ -115,7 +115,7 @@ def test_an_existing_folder_is_used_and_a_new_one_made(mailbox: Mailbox) -> None
     """By name."""
     arrange_folders(mailbox.owner.mail_account, [Wanted("Mine")])
     mine = mailbox.owner.mail_account.folders.get(name="Mine")
-    assert consolidate(mailbox, kind="folder", name="  Mine ").folder == mine
+    assert consolidate(mailbox, kind="folder", name="  mine ").folder == mine
     assert consolidate(mailbox, kind="folder", name="New").folder.kind == Folder.Kind.CUSTOM
     assert mailbox.owner.mail_account.folders.count() == 6
 
@@ -161,7 +161,8 @@ def test_deleting_the_label_or_folder_turns_it_off(mailbox: Mailbox) -> None:
     arrange_labels(mailbox.owner.mail_account, [])
     assert consolidation_of(mailbox) is None
     consolidate(mailbox, kind="folder", name="Customers")
-    arrange_folders(mailbox.owner.mail_account, [])
+    inbox = mailbox.owner.mail_account.folders.get(kind="inbox")
+    remove_folder(mailbox.owner.mail_account.folders.get(name="Customers"), inbox)
     assert consolidation_of(mailbox) is None
     assert folder_of(factories.message(mailbox=mailbox, sender=BEA)) == "Inbox"
 
