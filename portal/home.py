@@ -111,7 +111,7 @@ def answer_dismiss(request: HttpRequest, pk: int) -> HttpResponse:
     dismiss(user, get_object_or_404(Thread, owner=user, pk=pk))
     undo = reverse("answer-restore", args=[pk])
     notices.success(request, "It is off the list until the customer writes again.", extra_tags=undo)
-    return redirect("home")
+    return redirect("answers" if "all" in request.POST else "home")
 
 
 @login_required

@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import Mailbox, User
 from customers.models import Customer
 from mail.models import Message
+from mail.notifying import clear
 from sharing.models import AuditEntry, ReadMark
 from sharing.visibility import visible_to
 
@@ -48,13 +49,15 @@ def record(
 
 
 def record_opening(viewer: User, message: Message, *, again: bool = True) -> None:
-    """Note that somebody other than the owner opened a message (sharing.md); from now on they have read it.
+    """Note that somebody other than the owner opened a message (sharing.md); from now on they have read it and need not be
+    told of it.
 
     Without `again` only if they never did before: for what is part of a page whose opening was noted.
     """
     if viewer.pk == message.owner_id:
         return
     ReadMark.objects.bulk_create([ReadMark(reader=viewer, message=message)], ignore_conflicts=True)
+    clear(viewer, message=message)
     if again or not openings_of(message).filter(actor=viewer).exists():
         record(viewer, AuditEntry.Action.MESSAGE_OPENED, message=message, mailbox=message.mailbox, about=message.owner)
 

@@ -35,7 +35,8 @@ from fetcher.models import FetchRun
 from mail.arranging import Wanted, arrange_folders, arrange_labels
 from mail.consolidating import consolidate
 from mail.deeds import delete_message, label_message, move_message
-from mail.models import Folder, Message
+from mail.models import Folder, Message, Notification
+from mail.notifying import note
 from sharing.policies import keep_private
 from sharing.rules import set_rule
 from tests import factories
@@ -50,6 +51,7 @@ pytestmark = pytest.mark.django_db
 PLACES = {
     "accounts/password/reset/key/<uidb36>": "user in base 36",
     "administration/invitations/<int:pk>": "invitation",
+    "answers/<int:pk>": "thread",
     "administration/organization/domains/<int:pk>": "domain",
     "administration/users/<int:pk>": "user",
     "administration/webhooks/<int:pk>": "webhook",
@@ -60,6 +62,7 @@ PLACES = {
     "mail/messages/<int:pk>": "message",
     "mail/messages/<int:pk>/attachments/<int:attachment_pk>": "attachment",
     "mail/threads/<int:pk>": "thread",
+    "notifications/<int:pk>": "notification",
     "records/changes/<int:pk>": "change",
     "records/imports/<int:pk>": "import",
     "settings/email/<int:pk>": "mailbox",
@@ -498,6 +501,7 @@ def _filed(mailbox: Mailbox, sender: str, subject: str, **more: Any) -> Message:
 def _ids_of(message: Message) -> Ids:
     account = message.owner.mail_account
     consolidate(message.mailbox, kind="label", name=account.labels.get().name)
+    note(message.owner, Notification.Kind.SENDING_FAILED, message=message)
     return {
         "message": message.pk,
         "attachment": message.attachments.get().pk,
@@ -506,6 +510,7 @@ def _ids_of(message: Message) -> Ids:
         "folder": account.folders.get(kind=Folder.Kind.CUSTOM).pk,
         "label": account.labels.get().pk,
         "import": factories.checked_import(message.owner).pk,
+        "notification": message.owner.notifications.get(message=message).pk,
     }
 
 

@@ -1,4 +1,4 @@
-"""The home page: getting started, my mailbox, the latest mail with customers; and what stands around every page."""
+"""The home page: getting started, what waits for an answer, what is unread, my mailbox; and what stands around every page."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Mailbox, Organization, User
+from fetcher.models import FetchRun
+from fetcher.scheduling import claim
+from mail.consolidating import consolidate
+from mail.cursors import Place
+from mail.models import Message
+from mail.notifying import Kind, note
+from sharing.models import CaughtUp
 from sharing.policies import keep_private
 from tests import factories
+from tests.portal.browsers import page, queries_of
 
 pytestmark = pytest.mark.django_db
 
@@ -114,6 +122,147 @@ def test_hostile_words_of_a_message_stay_words(organization: Organization) -> No
     page = home(mailbox.owner).content.decode()
     assert "&lt;script&gt;alert(1)" in page
     assert not any(tag in page for tag in ("<script>alert", "<img src=x", "<b>Acker", "<i>box"))
+
+
+def busy(organization: Organization, messages: int) -> Mailbox:
+    """A mailbox with so much unread mail of as many customers, and a colleague who shares as much."""
+    mine, theirs = (factories.mailbox(owner=factories.user(organization=organization), mode="public") for _ in range(2))
+    note(mine.owner, Kind.PASSWORD_REJECTED, mailbox=mine)
+    for number in range(messages):
+        factories.customer(organization=organization, addresses=[f"c{number}@acme.example"], last_name=f"C{number}")
+        for mailbox in (mine, theirs):
+            made = factories.message(mailbox=mailbox, sender=f"c{number}@acme.example", date=timezone.now())
+        note(mine.owner, Kind.ANSWERED, actor=theirs.owner, message=made)
+    CaughtUp.objects.create(reader=mine.owner, until=timezone.now() - timedelta(days=1))
+    return mine
+
+
+@pytest.mark.parametrize("messages", [1, 15])
+@pytest.mark.parametrize("part", ["home-answers", "home-unread", "home-latest", "home-mailbox", "answers", "unread"])
+def test_each_part_asks_the_database_a_bounded_number_of_times(
+    organization: Organization, part: str, messages: int
+) -> None:
+    """R34: each is a request of its own; so is the rest of a list that goes on."""
+    assert queries_of(busy(organization, messages).owner, part) <= MOST_QUERIES
+    further = str(Place(timezone.now(), 10**9))
+    assert part != "answers" or queries_of(busy(organization, messages).owner, part, cursor=further) <= MOST_QUERIES
+
+
+def test_what_waits_for_an_answer_can_be_dismissed_and_that_undone(organization: Organization) -> None:
+    """R34: on the home page, and on the page of all of it."""
+    factories.customer(organization=organization, addresses=["bea@acme.example"], last_name="Acker")
+    mailbox = factories.mailbox(owner=factories.user(organization=organization), mode="private")
+    thread = factories.message(mailbox=mailbox, subject="When?").thread
+    client = signed_in(mailbox.owner)
+    assert "When?" in page(mailbox.owner, "home-answers")
+    assert "When?" in page(mailbox.owner, "answers")
+    told = client.post(reverse("answer-dismiss", args=[thread.pk]), follow=True).content.decode()
+    assert f'action="{reverse("answer-restore", args=[thread.pk])}"' in told
+    assert "Nobody waits for you" in page(mailbox.owner, "home-answers")
+    client.post(reverse("answer-restore", args=[thread.pk]))
+    assert "When?" in page(mailbox.owner, "home-answers")
+    answer = client.post(reverse("answer-dismiss", args=[thread.pk]), {"all": "1"})
+    assert answer.headers["Location"] == reverse("answers")
+
+
+def test_nobody_dismisses_what_waits_for_others(organization: Organization) -> None:
+    """A thread is its owner's."""
+    mailbox = factories.mailbox(owner=factories.user(organization=organization))
+    thread = factories.message(mailbox=mailbox).thread
+    other = signed_in(factories.user(organization=organization))
+    for name in ("answer-dismiss", "answer-restore"):
+        assert other.post(reverse(name, args=[thread.pk])).status_code == 404
+
+
+def test_unread_customer_mail_is_counted_by_customer(organization: Organization) -> None:
+    """R34: one's own and what colleagues share, as far as one may see it."""
+    for name in ("bea", "carl"):
+        factories.customer(organization=organization, addresses=[f"{name}@acme.example"], last_name=name.title())
+    members = [factories.user(organization=organization) for _ in range(3)]
+    mine, shared, secret = (
+        factories.mailbox(owner=owner, mode=mode)
+        for owner, mode in zip(members, ("private", "public", "private"), strict=True)
+    )
+    CaughtUp.objects.create(reader=members[0], until=timezone.now() - timedelta(days=40))
+    today = timezone.now()
+    read = factories.message(mailbox=mine, date=today)
+    Message.objects.filter(pk=read.pk).update(is_read=True)
+    for mailbox, sender, date in (
+        (mine, "bea@acme.example", today),
+        (mine, "bea@acme.example", today - timedelta(days=35)),
+        (mine, "shop@news.example", today),
+        (shared, "bea@acme.example", today),
+        (shared, "carl@acme.example", today),
+        (shared, "carl@acme.example", today - timedelta(days=35)),
+        (secret, "carl@acme.example", today),
+    ):
+        factories.message(mailbox=mailbox, sender=sender, date=date)
+    unread = signed_in(members[0]).get(reverse("home-unread")).context["unread"]
+    assert [(str(each.customer), each.own, each.shared) for each in unread] == [("Bea", 1, 1), ("Carl", 0, 1)]
+    assert "All read" in page(factories.user(organization=organization), "home-unread")
+
+
+def test_counts_in_the_navigation_are_answered_with_304_while_nothing_changes(organization: Organization) -> None:
+    """R34: asked for every minute by every open page."""
+    mailbox = factories.mailbox(owner=factories.user(organization=organization))
+    client = signed_in(mailbox.owner)
+    first = client.get(reverse("unread"))
+    tag = {"If-None-Match": first.headers["ETag"]}
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    assert client.get(reverse("unread"), headers=tag).status_code == 304
+    factories.message(mailbox=mailbox)
+    assert client.get(reverse("unread"), headers=tag).status_code == 200
+
+
+def test_mail_that_is_put_together_counts_as_unread_too(organization: Organization) -> None:
+    """R33: it came, though not into the Inbox."""
+    mailbox = factories.mailbox(owner=factories.user(organization=organization))
+    factories.customer(organization=organization, addresses=["bea@acme.example"])
+    consolidate(mailbox, kind="folder", name="Customers")
+    factories.message(mailbox=mailbox)
+    assert signed_in(mailbox.owner).get(reverse("unread")).context["own"] == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"state": "password_rejected", "last_error": "Wrong."}, "Enter the right password"),
+        ({"state": "error", "last_error": "The server is busy."}, "It is tried again by itself."),
+        ({"state": "ok", "last_fetched_at": datetime(2026, 11, 2, tzinfo=UTC)}, "Last fetched"),
+    ],
+)
+def test_the_state_of_my_mailbox_says_what_to_do(organization: Organization, state: dict[str, Any], words: str) -> None:
+    """R18, R34."""
+    mailbox = factories.mailbox(owner=factories.user(organization=organization))
+    Mailbox.objects.filter(pk=mailbox.pk).update(**state)
+    assert words in page(mailbox.owner, "home-mailbox")
+
+
+def test_a_fetch_that_is_going_on_shows_how_far_it_is(organization: Organization) -> None:
+    """R15: the first one may take long."""
+    mailbox = factories.mailbox(owner=factories.user(organization=organization))
+    run, _ = claim(mailbox)
+    FetchRun.objects.filter(pk=run.pk).update(state="running", total=1200, new=300)
+    shown = page(mailbox.owner, "home-mailbox")
+    assert "300 of 1,200 new messages" in shown
+    assert '<progress class="progress" max="1200" value="300"' in shown
+
+
+def test_notifications_are_read_and_cleared(organization: Organization) -> None:
+    """One by one or all; those of others stay."""
+    mailbox = busy(organization, 2)
+    client = signed_in(mailbox.owner)
+    answered = list(mailbox.owner.notifications.filter(kind="answered"))
+    shown = page(mailbox.owner, "notifications")
+    assert shown.count("answered mail of yours") == 2
+    other = signed_in(factories.user(organization=organization))
+    assert other.post(reverse("notification-clear", args=[answered[0].pk])).status_code == 404
+    assert client.post(reverse("notification-clear", args=[answered[0].pk])).headers["Location"] == "/notifications/"
+    at_home = client.post(reverse("notification-clear", args=[answered[1].pk]), {"home": "1"})
+    assert at_home.headers["Location"] == "/"
+    assert "Nothing new" in page(mailbox.owner, "notifications")
+    client.post(reverse("notifications-clear"))
+    assert not mailbox.owner.notifications.exists()
 
 
 @pytest.mark.parametrize("messages", [1, 15])

@@ -19,7 +19,7 @@ from sharing.policies import policy_of
 from tests import factories
 from tests.portal import chromium
 from tests.portal.browsers import browser
-from tests.portal.test_reading import HOSTILE
+from tests.portal.test_message import HOSTILE
 
 pytestmark = [
     pytest.mark.browser,
