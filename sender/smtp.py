@@ -26,7 +26,7 @@ _SENTENCES = {
     "settings.",
     "encryption_needed": "The server takes passwords only over an encrypted connection. Choose SSL or STARTTLS.",
     "login_delay": "The server wants more time between two sign-ins. Try again in some minutes.",
-    "line_break": "A user name or a password can't contain a line break.",
+    "line_break": "A user name, a password or an address can't contain a line break.",
     "cut": "The server closed the connection.",
     "timeout": "The server did not answer in time. If that goes on, check the port and the security setting.",
     "sender_refused": "The server does not take mail from this address.",
@@ -250,7 +250,10 @@ class SmtpSession:
 
     def _command(self, *words: str) -> tuple[int, bytes]:
         """A command and its answer, in UTF-8 where the server knows that (RFC 6531)."""
-        self._smtp.send(" ".join(words).encode() + b"\r\n")
+        command = " ".join(words)
+        if any(c in "\r\n\0" for c in command):
+            raise SmtpError("line_break")
+        self._smtp.send(command.encode() + b"\r\n")
         return self._smtp.getreply()
 
     def _greet(self) -> None:
@@ -328,7 +331,8 @@ def _refusal(code: int, said: bytes) -> str:
 
 
 def _broken(error: Exception, otherwise: str) -> str:
-    if isinstance(error, TimeoutError):
+    # The standard library says *disconnected* of a server that was silent for too long; what it caught tells.
+    if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
         return "timeout"
     return "cut" if isinstance(error, smtplib.SMTPServerDisconnected | ConnectionError) else otherwise
 
