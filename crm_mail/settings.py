@@ -199,6 +199,7 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-up-sending": {"task": "sender.tasks.tidy_up", "schedule": crontab(hour=3, minute=50)},
     "delete-removed-mail": {"task": "mail.tasks.delete_removed", "schedule": crontab(minute=17)},
     "forget-receipts": {"task": "mail.tasks.forget_receipts", "schedule": crontab(hour=3, minute=50)},
+    "delete-too-old-mail": {"task": "mail.tasks.delete_too_old", "schedule": crontab(minute=37)},
     "link-stored-mail": {"task": "mail.tasks.link_stored_mail", "schedule": 60, "options": {"expires": 60}},
     "consolidate-stored-mail": {"task": "mail.tasks.consolidate_stored", "schedule": 60, "options": {"expires": 60}},
     "forget-notifications": {"task": "mail.tasks.forget_notifications", "schedule": crontab(hour=3, minute=20)},

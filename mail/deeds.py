@@ -19,7 +19,8 @@ from accounts.mailboxes import NotPossible
 from accounts.models import User
 from mail.boxes import Box
 from mail.cursors import Place
-from mail.models import Change, Deed, Folder, Label, Labelling, Message, Thread
+from mail.models import Change, Deed, Folder, Label, Labelling, Message
+from mail.removal import delete_for_good
 
 Kind = Deed.Kind
 State = Deed.State
@@ -289,7 +290,9 @@ def _change(
         if label is not None:
             return _relabel(kind, list(messages), label)
         if kind == Kind.DELETE:
-            return _delete(list(messages.filter(folder__kind=Folder.Kind.TRASH).values_list("pk", "thread_id"))), []
+            return delete_for_good(
+                list(messages.filter(folder__kind=Folder.Kind.TRASH).values_list("pk", "thread_id"))
+            ), []
         return _move(list(messages.values_list("pk", "folder_id", "direction", "is_draft")), owner, folder)
 
 
@@ -329,15 +332,6 @@ def _move(rows: Sequence[tuple[int, int, str, bool]], owner: int, folder: Folder
         Message.objects.filter(pk__in=ids).update(folder=after)
     changes = [Change(messages=ids, before=before, after=after) for (before, after), ids in moves.items()]
     return sum(map(len, moves.values())), changes
-
-
-def _delete(found: Sequence[tuple[int, int]]) -> int:
-    """Remove messages with their bytes. A conversation goes with its last one, unless it is kept private: what answers it
-    later must be private too.
-    """
-    Message.objects.filter(pk__in=[pk for pk, _ in found]).delete()
-    Thread.objects.filter(pk__in={thread for _, thread in found}, is_private=False, messages=None).delete()
-    return len(found)
 
 
 def _trash(owner: int) -> Folder:

@@ -1,6 +1,8 @@
-"""Deleting the mail of accounts that were removed, a batch at a time (R5)."""
+"""Deleting mail for good: a few messages, and that of accounts that were removed, a batch at a time (R5, R31)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from django.db import transaction
 
@@ -10,6 +12,16 @@ from mail.models import Message, Thread
 
 #: How many messages go in one transaction.
 BATCH = 200
+
+
+def delete_for_good(found: Sequence[tuple[int, int]]) -> int:
+    """Remove messages, given with their threads' ids, and their bytes; how many. Call it in a transaction.
+
+    A conversation goes with its last one, unless it is kept private: what answers it later must be private too.
+    """
+    Message.objects.filter(pk__in=[pk for pk, _ in found]).delete()
+    Thread.objects.filter(pk__in={thread for _, thread in found}, is_private=False, messages=None).delete()
+    return len(found)
 
 
 def remove_with_mail(mailbox: Mailbox) -> None:

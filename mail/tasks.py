@@ -11,6 +11,7 @@ from mail import consolidating, deeds, delivering, notifying
 from mail.matching import link_further
 from mail.models import Backfill, Deed
 from mail.removal import delete_mail_of_removed
+from mail.retention import delete_expired
 
 log = logging.getLogger(__name__)
 _TURN = 100
@@ -28,6 +29,14 @@ def delete_removed() -> None:
 def forget_receipts() -> None:
     """Forget of deliveries that no mail server repeats any more that they were."""
     delivering.forget_receipts()
+
+
+@shared_task(name="mail.tasks.delete_too_old")
+def delete_too_old() -> None:
+    """Delete mail that its organisation does not want to keep any longer."""
+    gone = delete_expired()
+    if gone:
+        log.info("retention: %d messages that were too old are gone", gone)
 
 
 @shared_task(name="mail.tasks.link_stored_mail")

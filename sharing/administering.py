@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from accounts import mailboxes, members, organizations
 from accounts.models import Invitation, Mailbox, MailDomain, Organization, User
@@ -83,6 +84,18 @@ def change_organization(actor: User, organization: Organization, **fields: Any) 
         if after:
             before = {field: getattr(stored, field) for field in after}
             record(actor, Action.ORGANIZATION_CHANGED, before=before, after=after)
+
+
+def set_retention(actor: User, organization: Organization, months: int | None) -> None:
+    """Have mail deleted here when it is older than `months`, beginning `mail.retention.DELAY` from now; None keeps it."""
+    with transaction.atomic():
+        stored = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+        if stored.retention_months == months:
+            return
+        before = {"retention_months": stored.retention_months}
+        stored.retention_months, stored.retention_set_at = months, timezone.now() if months else None
+        stored.save(update_fields=["retention_months", "retention_set_at"])
+        record(actor, Action.ORGANIZATION_CHANGED, before=before, after={"retention_months": months})
 
 
 def add_mail_domain(actor: User, text: str) -> MailDomain:

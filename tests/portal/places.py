@@ -17,7 +17,15 @@ def places(mailbox: Mailbox, customer: Customer, message: Message) -> list[str]:
         *(reverse(name) for name in ("email-settings", "mail-account", "mailbox-add", "mail-accounts", "send-mail-as")),
         *(
             reverse(name)
-            for name in ("mailboxes", "users", "sharing-overview", "audit-log", "webhooks", "organization")
+            for name in (
+                "mailboxes",
+                "users",
+                "sharing-overview",
+                "audit-log",
+                "webhooks",
+                "organization",
+                "organization-retention",
+            )
         ),
         factories.webhook(mailbox.owner).get_absolute_url(),
         *(reverse(name) for name in ("record-changes", "imports")),
