@@ -33,9 +33,10 @@ from api.message_shapes import (
     VisibilitySerializer,
 )
 from mail.deeds import delete_message, label_message, mark_message, move_message
+from mail.files import download_type
 from mail.matching import correspondents, has_correspondent
 from mail.models import Message, MessageQuerySet, Thread
-from mail.reading import attachment_bytes, download_type, raw_for
+from mail.reading import attachment_bytes, raw_for
 from mail.search import search
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
@@ -210,7 +211,7 @@ class MessageAttachment(_MessageView):
         message = self.visible(pk)
         found = get_object_or_404(message.attachments, pk=attachment)
         record_opening(self.caller, message)
-        return _download(attachment_bytes(found), found.name, download_type(found))
+        return _download(attachment_bytes(found), found.name, download_type(found.content_type))
 
 
 class MessageVisibility(_MessageView):

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import html as html_module
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 #: Levels of nesting beyond which HTML is not shown: what Blink's own parser allows, far below where sanitisers slow down.
 MAX_DEPTH = 512
 MAX_ATTRIBUTE_CHARS = 8 * 1024
 
 _VOID = frozenset("br col hr img wbr".split())
-_BLOCKS = frozenset(
+#: Elements that begin on a line of their own.
+BLOCKS = frozenset(
     "address article aside blockquote center dd details div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 "
     "h6 header hr li main nav ol p pre section summary table tr ul".split()
 )
@@ -92,18 +93,33 @@ def html_to_text(html: str) -> str:
     for kind, value, _ in tokens(html):
         if kind == "text":
             pieces.append(value.replace("\n", " "))
-        elif value == "br" or value in _BLOCKS:
+        elif value == "br" or value in BLOCKS:
             pieces.append("\n")
     text = _SPACES.sub(" ", _unescaped("".join(pieces)))
     lines = (line.strip() for line in text.split("\n"))
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
-def tidy(html: str, tags: Collection[str], attributes: Mapping[str, Collection[str]]) -> str:
+#: What is added to an element, told by its tag and the attributes that it was written with.
+Addition = Callable[[str, Mapping[str, str]], Mapping[str, str]]
+
+
+def nothing_added(_tag: str, _attributes: Mapping[str, str]) -> Mapping[str, str]:
+    """The addition that adds nothing."""
+    return {}
+
+
+def tidy(
+    html: str,
+    tags: Collection[str],
+    attributes: Mapping[str, Collection[str]],
+    addition: Addition = nothing_added,
+) -> str:
     """`html` with `tags` and `attributes` only (`*` for every tag), each element closed where a browser closes it.
 
     A sanitiser that builds a tree of the answer meets no surprise: no deep nesting, no formatting that has to be opened
-    again in every paragraph, nothing inside a table but its rows.
+    again in every paragraph, nothing inside a table but its rows. The attributes of `addition` take the place of those
+    that were written.
 
     Raises:
         TooDeep: more than MAX_DEPTH elements are open at once.
@@ -115,16 +131,23 @@ def tidy(html: str, tags: Collection[str], attributes: Mapping[str, Collection[s
         elif kind == "end":
             writer.end(value)
         elif value in tags:
-            allowed = attributes.get(value, ())
-            shared = attributes.get("*", ())
-            given: dict[str, str] = {}
-            for name, *values in _ATTRIBUTE.findall(rest):
-                name = name.lower()  # noqa: PLW2901
-                if (name in allowed or name in shared) and len("".join(values)) <= MAX_ATTRIBUTE_CHARS:
-                    given.setdefault(name, "".join(values))
-            writer.start(value, given)
+            written = _attributes(rest)
+            allowed = {*attributes.get(value, ()), *attributes.get("*", ())} & written.keys()
+            writer.start(
+                value, {**{name: written[name] for name in written if name in allowed}, **addition(value, written)}
+            )
     writer.close_to(0)
     return "".join(writer.pieces)
+
+
+def _attributes(written: str) -> dict[str, str]:
+    """The attributes of a start tag, by lower-case name, the first of each; very long ones are left out."""
+    found: dict[str, str] = {}
+    for name, *values in _ATTRIBUTE.findall(written):
+        value = "".join(values)
+        if len(value) <= MAX_ATTRIBUTE_CHARS:
+            found.setdefault(name.lower(), _unescaped(value))
+    return found
 
 
 def _unescaped(text: str) -> str:
@@ -143,9 +166,9 @@ class _Tidy:
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         """Open an element, closing first what cannot hold it; one that fits nowhere is left out, its content kept."""
-        if (tag == "a" and not _LINK.match(_unescaped(attributes.get("href", "")))) or not self._make_room(tag):
+        if (tag == "a" and not _LINK.match(attributes.get("href", ""))) or not self._make_room(tag):
             return
-        written = "".join(f' {name}="{html_module.escape(_unescaped(value))}"' for name, value in attributes.items())
+        written = "".join(f' {name}="{html_module.escape(value)}"' for name, value in attributes.items())
         self.pieces.append(f"<{tag}{written}>")
         if tag in _VOID:
             return
@@ -163,7 +186,7 @@ class _Tidy:
         place = self._last(tag)
         if place < 0 or place < self._last("structure" if tag not in _STRUCTURE else "table"):
             return
-        if tag not in _BLOCKS and tag not in _STRUCTURE and self._last("block") > place:
+        if tag not in BLOCKS and tag not in _STRUCTURE and self._last("block") > place:
             ended = self._places.setdefault("ended", [])
             if place not in ended[-8:]:
                 ended.append(place)
@@ -196,7 +219,7 @@ class _Tidy:
             return bool(inside)
         if inside and inside not in _CELLS and tag not in _VOID:
             return False
-        if tag in _BLOCKS and self._last("p") > cell:
+        if tag in BLOCKS and self._last("p") > cell:
             self.close_to(self._last("p"))
         if tag in _HEADINGS and (heading := max(map(self._last, _HEADINGS))) > cell:
             self.close_to(heading)
@@ -217,7 +240,7 @@ class _Tidy:
     @staticmethod
     def _kinds(tag: str) -> tuple[str, ...]:
         kinds = [tag]
-        if tag in _BLOCKS:
+        if tag in BLOCKS:
             kinds.append("block")
         if tag in _STRUCTURE:
             kinds.append("structure")

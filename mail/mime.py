@@ -104,6 +104,13 @@ class Part:
             return quopri.decodestring(bytes(self.body))
         return bytes(self.body)
 
+    def size(self) -> int:
+        """How many bytes `decoded` has: counted, not decoded, where the encoding is base64."""
+        if self.fields.first("content-transfer-encoding").strip().lower() != "base64":
+            return len(self.decoded())
+        data = bytes(self.body)
+        return (len(data) - sum(map(data.count, (b"\n", b"\r", b" ", b"\t", b"=")))) * 3 // 4
+
 
 def leaves(raw: bytes, headers: Fields | None = None) -> Iterator[Part]:
     """The parts of a message that hold others no more; an attached message is one. `headers`, if read already, are its own.

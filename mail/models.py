@@ -293,6 +293,20 @@ class Attachment(models.Model):
         return self.name
 
 
+class ImageSender(models.Model):
+    """A sender whose remote images somebody wants to see without asking (R32). Nobody else knows of it."""
+
+    viewer = models.ForeignKey(User, models.CASCADE, related_name="image_senders")
+    address = models.CharField(max_length=ADDRESS_LENGTH)
+
+    class Meta:
+        ordering = ["address"]
+        constraints = [models.UniqueConstraint(fields=["viewer", "address"], name="image_sender_once")]
+
+    def __str__(self) -> str:
+        return self.address
+
+
 class Correspondence(models.Model):
     """The meeting of a message's From, To or Cc with a customer's address, kept for the index.
 

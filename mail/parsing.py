@@ -24,6 +24,7 @@ import chardet
 from accounts.addresses import domain_of
 from mail import mime
 from mail.address_list import parse_address_list
+from mail.flowed import unflow
 from mail.html_text import html_to_text
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,21 @@ _ROLES = {
     "to": "to",
     "cc": "cc",
     "bcc": "bcc",
+}
+#: How a part is called that has no name, by its type.
+_SUFFIXES = {
+    "application/pdf": "pdf",
+    "application/pgp-signature": "asc",
+    "application/pkcs7-mime": "p7m",
+    "application/pkcs7-signature": "p7s",
+    "message/delivery-status": "txt",
+    "message/disposition-notification": "txt",
+    "message/rfc822": "eml",
+    "text/calendar": "ics",
+    "text/csv": "csv",
+    "text/html": "html",
+    "text/plain": "txt",
+    "text/rfc822-headers": "txt",
 }
 _MESSAGE_ID = re.compile(r"<([^<>\s]{1,998})>")
 _WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
@@ -139,7 +155,7 @@ def _parse(raw: bytes) -> ParsedMessage:
     participants, more = _participants(headers)
     if more:
         notes.append("This message names more addresses than can be listed; the rest is in its original only.")
-    body = _Body(raw, headers)
+    body = Body(raw, headers)
     if body.excess:
         notes.append(body.excess)
     text = body.text()
@@ -153,13 +169,14 @@ def _parse(raw: bytes) -> ParsedMessage:
         "received_date": _date(headers.first("received").rpartition(";")[2]),
     }
     sender = next((p.address for p in participants if p.role == "from"), "")
-    parts = [(part.name, part.content_type, part.size) for part in body.attachments]
+    attachments = tuple(body.attachments)
+    parts = [(part.name, part.content_type, part.size) for part in attachments]
     identity = (parsed["message_id"], sender, headers.first("date"), parsed["subject"], flat, *parts)
     return ParsedMessage(
         **parsed,  # type: ignore[arg-type]
         participants=participants,
         text=text,
-        attachments=tuple(body.attachments),
+        attachments=attachments,
         snippet=_snippet(text, flat),
         notes=tuple(dict.fromkeys(notes)),
         has_all_participants=not more,
@@ -167,13 +184,19 @@ def _parse(raw: bytes) -> ParsedMessage:
     )
 
 
-def read_html(raw: bytes) -> str:
-    """The HTML of a message as its sender wrote it, unsafe; nothing where there is none. Never raises."""
+def read_header(raw: bytes) -> ParsedMessage:
+    """What the header of a message says, without its text and attachments. Never raises."""
     try:
-        return _Body(raw).html()
+        header, _ = mime.split_header(raw, 0, len(raw))
+        headers = mime.read_fields(raw[:header])
+        return ParsedMessage(
+            subject=decode_words(headers.first("subject"))[:998],
+            date=_date(headers.first("date")),
+            participants=_participants(headers)[0],
+        )
     except Exception:
-        logger.exception("The HTML of a message of %d bytes could not be read", len(raw))
-        return ""
+        logger.exception("The header of a message of %d bytes could not be read", len(raw))
+        return ParsedMessage()
 
 
 def cut_part(raw: bytes, number: int) -> tuple[bytes, str]:
@@ -271,7 +294,17 @@ def decode_text(data: bytes, charset: str | None) -> str:
     return data.decode((_codec(guess["encoding"] or "") if sure else "") or "cp1252", "replace")
 
 
-class _Body:
+@dataclass(frozen=True, slots=True)
+class AttachedPart:
+    """A part that is offered as an attachment, not yet decoded."""
+
+    part: mime.Part
+    name: str
+    content_id: str
+    is_inline: bool
+
+
+class Body:
     """The readable text, the HTML and the attachments of a message. Text and HTML are decoded when they are asked for.
 
     Alternatives are one piece of the body; pieces beside each other follow each other, in the text and in the HTML, so
@@ -279,7 +312,7 @@ class _Body:
     """
 
     def __init__(self, raw: bytes, headers: mime.Fields | None = None) -> None:
-        self.attachments: list[AttachmentPart] = []
+        self.attached: list[AttachedPart] = []
         self.excess = ""
         self._pieces: dict[int, dict[str, list[mime.Part]]] = {}
         try:
@@ -288,9 +321,24 @@ class _Body:
         except mime.TooMuch as excess:
             self.excess = str(excess)
 
-    def text(self) -> str:
-        """Each piece as plain text, made of its HTML where it has nothing else."""
-        plain = self._decoded("text/plain", self._pieces)
+    @property
+    def attachments(self) -> list[AttachmentPart]:
+        """What is attached, each part decoded once to know its size."""
+        return [
+            AttachmentPart(
+                number=each.part.number,
+                name=each.name,
+                content_type=each.part.content_type,
+                size=len(each.part.decoded()),
+                content_id=each.content_id,
+                is_inline=each.is_inline,
+            )
+            for each in self.attached
+        ]
+
+    def text(self, *, unflowed: bool = False) -> str:
+        """Each piece as plain text, made of its HTML where it has nothing else; `unflowed` puts broken lines together."""
+        plain = self._decoded("text/plain", self._pieces, unflowed=unflowed)
         html = self._decoded("text/html", self._pieces.keys() - plain.keys())
         pieces = (plain[piece] if piece in plain else html_to_text(html.get(piece, "")) for piece in self._pieces)
         return "\n".join(pieces)[:MAX_TEXT_CHARS]
@@ -304,7 +352,7 @@ class _Body:
         pieces = (html[piece] if piece in html else _as_html(plain.get(piece, "")) for piece in self._pieces)
         return "".join(pieces)[:MAX_HTML_CHARS]
 
-    def _decoded(self, kind: str, pieces: Collection[int]) -> dict[int, str]:
+    def _decoded(self, kind: str, pieces: Collection[int], *, unflowed: bool = False) -> dict[int, str]:
         """The text of the pieces that have parts of this kind, up to the limit for all of them."""
         room = _ROOM[kind]
         found: dict[int, str] = {}
@@ -314,6 +362,8 @@ class _Body:
             for part in parts:
                 if room > 0:
                     text = _clean(decode_text(part.decoded(), part.parameters.get("charset"))).replace("\r\n", "\n")
+                    if unflowed and part.parameters.get("format", "").lower() == "flowed":
+                        text = unflow(text, delete_space=part.parameters.get("delsp", "").lower() == "yes")
                     texts.append(text[:room])
                     room -= len(text) + 1
             if texts:
@@ -329,16 +379,8 @@ class _Body:
             self._pieces.setdefault(part.choice, {}).setdefault(kind, []).append(part)
             return
         content_id = _clean(part.fields.first("content-id")).strip().strip("<>")[:255]
-        self.attachments.append(
-            AttachmentPart(
-                number=part.number,
-                name=name or _default_name(kind, part.number),
-                content_type=kind,
-                size=len(part.decoded()),
-                content_id=content_id,
-                is_inline=bool(content_id) and not attached and kind.startswith("image/"),
-            )
-        )
+        is_inline = bool(content_id) and not attached and kind.startswith("image/")
+        self.attached.append(AttachedPart(part, name or _default_name(kind, part.number), content_id, is_inline))
 
 
 def _as_html(text: str) -> str:
@@ -357,9 +399,7 @@ def _file_name(part: mime.Part, disposition: str) -> str:
 
 
 def _default_name(kind: str, number: int) -> str:
-    suffix = {"message/rfc822": "eml", "text/plain": "txt", "text/html": "html", "text/calendar": "ics"}.get(
-        kind, kind.partition("/")[2] if kind.startswith("image/") else "bin"
-    )
+    suffix = _SUFFIXES.get(kind, kind.partition("/")[2] if kind.startswith("image/") else "bin")
     return f"part-{number}.{suffix}"
 
 

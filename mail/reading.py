@@ -5,17 +5,19 @@ Whether they may see it at all is `sharing.visibility.visible_to`'s to say, befo
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
 from accounts.models import User
 from mail import blobs
-from mail.models import Attachment, Message
-from mail.parsing import cut_part, read_html, without_hidden_headers
-from mail.rendering import Rendered, sanitize
+from mail.content import Content
+from mail.files import storable_names
+from mail.models import Attachment, ImageSender, Message
+from mail.parsing import cut_part, without_hidden_headers
 
-#: Attachments are downloads; only types that no browser runs keep theirs.
-HARMLESS_TYPES = frozenset(
-    "application/pdf application/zip audio/mpeg image/gif image/jpeg image/png image/webp text/calendar text/csv "
-    "text/plain video/mp4".split()
-)
+_CHUNK = 1 << 16
 
 
 def raw_for(viewer: User, message: Message) -> bytes:
@@ -24,28 +26,14 @@ def raw_for(viewer: User, message: Message) -> bytes:
     return raw if viewer.pk == message.owner_id else without_hidden_headers(raw)
 
 
-def rendered(message: Message, *, images: bool) -> Rendered:
-    """The HTML of a message made safe, with its inline images; None where it has none. Remote images only if asked for."""
-    raw = blobs.read(message)
-    html = read_html(raw)
-    if not html:
-        return Rendered(None)
-    inline = {
-        attachment.content_id: (attachment.content_type, cut_part(raw, attachment.part)[0])
-        for attachment in message.attachments.filter(is_inline=True).exclude(content_id="")
-    }
-    return sanitize(html, inline=inline, remote_images=images)
-
-
-def downloads_of(message: Message, shown: Rendered, *, as_text: bool) -> list[Attachment]:
-    """The attachments to offer below a message: all but the images that its HTML, where that is shown, has inside."""
-    inside = frozenset[str]() if as_text else shown.inline
-    return [part for part in message.attachments.all() if not (part.is_inline and part.content_id in inside)]
+def content_of(message: Message) -> Content:
+    """What a message holds."""
+    return Content(blobs.read(message))
 
 
 def html_of(message: Message, *, images: bool) -> str:
     """The HTML of a message made safe, empty where it has none that can be shown."""
-    return rendered(message, images=images).html or ""
+    return content_of(message).rendered(images=images, fold=False).html or ""
 
 
 def text_of(message: Message) -> str:
@@ -58,6 +46,47 @@ def attachment_bytes(attachment: Attachment) -> bytes:
     return cut_part(blobs.read(attachment.message), attachment.part)[0]
 
 
-def download_type(attachment: Attachment) -> str:
-    """The content type to download an attachment with: its own if harmless, else plain bytes."""
-    return attachment.content_type if attachment.content_type in HARMLESS_TYPES else "application/octet-stream"
+def archive(content: Content) -> Iterator[bytes]:
+    """Everything attached to a message as a ZIP archive, piece by piece: one attachment at a time is decoded."""
+    sink = _Sink()
+    names = storable_names(download.name for download in content.downloads)
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as zipped:
+        for name, (_, data) in zip(names, content.files(), strict=True):
+            with zipped.open(name, "w") as entry:
+                for start in range(0, len(data), _CHUNK):
+                    entry.write(data[start : start + _CHUNK])
+                    yield sink.taken()
+        yield sink.taken()
+    yield sink.taken()
+
+
+class _Sink(io.RawIOBase):
+    """A file that `zipfile` writes and somebody else takes away, piece by piece."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        """It is for nothing else."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Keep `data` until it is taken."""
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        """What was written since the last time."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def shows_images_of(viewer: User, message: Message) -> bool:
+    """Whether `viewer` wants to see the remote images of this sender without asking."""
+    return bool(message.from_address) and viewer.image_senders.filter(address=message.from_address).exists()
+
+
+def always_show_images(viewer: User, message: Message) -> None:
+    """Show `viewer` the remote images of this message's sender from now on; a sender without an address is nobody."""
+    if message.from_address:
+        ImageSender.objects.get_or_create(viewer=viewer, address=message.from_address)

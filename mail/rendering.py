@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html as html_module
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ from urllib.parse import unquote
 
 import nh3
 
-from mail.html_text import TooDeep, tidy
+from mail.annotating import CLASSES, annotate
+from mail.html_text import Addition, TooDeep, nothing_added, tidy
+from mail.quoting import part_of_element
 
 MAX_HTML_CHARS = 2 << 20
 #: nh3 takes time that grows with the square of their number: 0.5 s for these, 17 s for a million.
@@ -44,7 +45,6 @@ _STYLE = frozenset(
     "text-indent text-transform vertical-align white-space width word-break word-spacing".split()
 )
 _HREF = re.compile(r"https?://|mailto:|tel:", re.IGNORECASE)
-_LINK = re.compile(r"https?://\w[^\s<>\"'`]{0,2000}")
 #: Functions that load or compute, and escapes that could hide one.
 _LOADING_STYLE = re.compile(r"(?:url|expression|image|image-set|element|attr|var|src)\s*\(|[\\@]|/\*", re.IGNORECASE)
 _CONTENT_ID = re.compile(r"cid:(.{1,255})", re.IGNORECASE)
@@ -54,18 +54,25 @@ _CONTENT_ID = re.compile(r"cid:(.{1,255})", re.IGNORECASE)
 class Rendered:
     """Safe HTML, or None where the text is to be shown instead; `note` says why. `blocked_images` were left out.
 
-    `inline` are the Content-IDs of the images that stand in it.
+    `inline` are the Content-IDs of the images that stand in it. `is_plain` says that it brings no looks of its own, so
+    that it can be shown light on dark too.
     """
 
     html: str | None
     blocked_images: int = 0
     note: str = ""
     inline: frozenset[str] = frozenset()
+    is_plain: bool = False
 
 
-def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_images: bool) -> Rendered:
-    """The part of `html` that can do no harm. Images come from `inline` (by Content-ID), and from elsewhere only if asked."""
-    tidied = _tidied(html)
+def sanitize(
+    html: str, *, inline: Mapping[str, tuple[str, Callable[[], bytes]]], remote_images: bool, fold: bool = True
+) -> Rendered:
+    """The part of `html` that can do no harm. Images come from `inline` (by Content-ID), and from elsewhere only if asked.
+
+    A picture's bytes are read when it stands there. Links say where they lead; what is quoted is folded if `fold`.
+    """
+    tidied = _tidied(html, _addition)
     if tidied is None:
         return Rendered(None, note="The HTML of this message is too large or too deeply nested; its text is shown.")
     blocked = 0
@@ -76,19 +83,29 @@ def sanitize(html: str, *, inline: Mapping[str, tuple[str, bytes]], remote_image
         nonlocal blocked, budget
         reference = _CONTENT_ID.fullmatch(source.strip())
         if reference:
-            kind, data = inline.get(unquote(reference.group(1)), ("", b""))
-            if kind not in INLINE_TYPES or len(data) > min(MAX_INLINE_BYTES, budget):
+            kind, read = inline.get(unquote(reference.group(1)), ("", bytes))
+            data = read() if kind in INLINE_TYPES else b""
+            if not data or len(data) > min(MAX_INLINE_BYTES, budget):
                 return None
             budget -= len(data)
-            used.add(reference.group(1))
+            used.add(unquote(reference.group(1)))
             return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-        if remote_images and source.strip().lower().startswith(("https://", "http://")):
-            return source
-        blocked += 1
+        if source.strip().lower().startswith(("https://", "http://")):
+            if remote_images:
+                return source
+            blocked += 1
         return None
 
-    safe = _cleaned(tidied, image)
-    return Rendered(safe, blocked, inline=frozenset(used))
+    annotated, is_plain = annotate(_cleaned(tidied, image), fold=fold)
+    return Rendered(annotated, blocked, inline=frozenset(used), is_plain=is_plain)
+
+
+def _addition(tag: str, attributes: Mapping[str, str]) -> dict[str, str]:
+    """What an element gets from us: links say where they lead, whatever the mail says; what quotes and signs is marked."""
+    if tag == "a":
+        return {"title": attributes.get("href", "")}
+    mark = part_of_element(tag, attributes)
+    return {"class": CLASSES[mark]} if mark else {}
 
 
 class TooLarge(ValueError):
@@ -121,10 +138,10 @@ def clean_written(html: str, images: Mapping[str, str], *, remote_images: bool) 
     return _cleaned(tidied, image), frozenset(used)
 
 
-def _tidied(html: str) -> str | None:
+def _tidied(html: str, addition: Addition = nothing_added) -> str | None:
     """`html` as a sanitiser can take it, or None when it can't."""
     try:
-        tidied = tidy(html, _TAGS, _ATTRIBUTES) if len(html) <= MAX_HTML_CHARS else None
+        tidied = tidy(html, _TAGS, _ATTRIBUTES, addition) if len(html) <= MAX_HTML_CHARS else None
     except TooDeep:
         return None
     return None if tidied is None or tidied.count("&amp;") > MAX_AMPERSANDS else tidied
@@ -154,6 +171,7 @@ def _cleaned(tidied: str, image: Callable[[str], str | None]) -> str:
         set_tag_attribute_values={"a": {"target": "_blank"}},
         link_rel="noopener noreferrer nofollow",
         attribute_filter=attribute,
+        allowed_classes={tag: set(CLASSES.values()) for tag in ("blockquote", "div", "pre")},
         strip_comments=True,
     )
 
@@ -165,30 +183,3 @@ def frame_policy(*, remote_images: bool) -> str:
         f"default-src 'none'; img-src {images}; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
         "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
     )
-
-
-def frame_document(body: str) -> str:
-    """A whole document around sanitised HTML. It stays light in a dark portal: mail is designed for white paper."""
-    return (
-        '<!doctype html><html><head><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
-        '<meta name="viewport" content="width=device-width"><title>Message</title><style>'
-        "html{color-scheme:light;background:#fff;color:#1a1d21}"
-        "body{margin:12px;font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}"
-        "img{max-width:100%;height:auto}table{max-width:100%}pre{white-space:pre-wrap}"
-        "blockquote{margin:0 0 0 8px;padding-left:12px;border-left:3px solid #d0d5dd}"
-        f"</style></head><body>{body}</body></html>"
-    )
-
-
-def text_as_html(text: str) -> str:
-    """Plain text as HTML: escaped, web addresses made links."""
-    pieces = []
-    end = 0
-    for match in _LINK.finditer(text):
-        address = match.group().rstrip(".,;:!?)]}")
-        pieces.append(html_module.escape(text[end : match.start()]))
-        escaped = html_module.escape(address)
-        pieces.append(f'<a href="{escaped}" rel="noopener noreferrer nofollow" target="_blank">{escaped}</a>')
-        end = match.start() + len(address)
-    pieces.append(html_module.escape(text[end:]))
-    return "".join(pieces)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.cache import patch_vary_headers
-from django.utils.http import content_disposition_header
 from django.views.decorators.clickjacking import xframe_options_sameorigin
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import User
 from mail.deeds import mark_message
+from mail.documents import text_as_html
 from mail.matching import correspondents, unknown_sender
-from mail.models import Message, Participant, Thread
-from mail.reading import attachment_bytes, download_type, downloads_of, raw_for, rendered, text_of
-from mail.rendering import frame_document, frame_policy, text_as_html
-from portal.requests import member
+from mail.models import IN_TRASH, Message, Thread
+from mail.reading import always_show_images, content_of, raw_for, shows_images_of, text_of
+from portal.displaying import body_of, download, frame_of, full_page_of, opened, people_by_role, visible, written
+from portal.requests import ids_in, member
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
 from sharing.visibility import (
+    Sight,
     explain,
     explain_to_colleagues,
     listed_once,
@@ -38,53 +40,74 @@ NAMED = 10
 SOURCE_BYTES = 1 << 20
 #: The element of the mail list that one message is loaded into.
 PANE = "reading-pane"
-_SANDBOX = "default-src 'none'; sandbox"
 
 
 @login_required
 @require_safe
 def message(request: HttpRequest, pk: int) -> HttpResponse:
-    """One message, with what else of its conversation the reader may see; to htmx for the reading pane without the page around it."""
+    """One message, with what else of its conversation the reader may see.
+
+    htmx gets parts of the page: the reading pane of the list everything but the page around it, a line of a
+    conversation the message alone.
+    """
     user = member(request)
-    chosen = _visible(user, pk)
-    is_owner = chosen.owner_id == user.pk
-    if is_owner and not chosen.is_read:
+    sight = Sight(user)
+    chosen = opened(user, pk, sight)
+    if chosen.owner_id == user.pk and not chosen.is_read:
         mark_message(chosen, is_read=True)
-    record_opening(user, chosen)
-    conversation = (
-        listed_once(visible_to(user).not_discarded().filter(thread__root=chosen.thread.root), user)
-        .exclude(fingerprint=chosen.fingerprint)
-        .select_related("owner")
-        .newest_first()[:LISTED]
-    )
-    verdict = explain_to_colleagues(chosen) if is_owner else explain(user, chosen)
-    viewers = viewers_of(chosen) if is_owner else []
-    shown = rendered(chosen, images="images" in request.GET)
-    as_text = "text" in request.GET or shown.html is None
-    customers = correspondents([chosen])[chosen.pk]
-    in_pane = bool(request.htmx) and request.htmx.target == PANE  # type: ignore[attr-defined]
-    context = {
-        "in_pane": in_pane,
-        "message": chosen,
-        "is_owner": is_owner,
-        "addresses": _addresses(chosen, is_owner),
-        "attachments": downloads_of(chosen, shown, as_text=as_text),
-        "customers": customers,
-        "unknown_sender": unknown_sender(chosen) if is_owner and not customers else None,
-        "conversation": conversation,
-        "rendered": shown,
-        "as_text": as_text,
-        "images": "images" in request.GET,
-        "text": text_as_html(text_of(chosen)),
-        "verdict": verdict,
-        "setting": setting_behind(chosen, verdict.line),
-        "viewers": viewers[:NAMED],
-        "more_viewers": len(viewers[NAMED:]),
-        "openings": openings_of(chosen)[:NAMED] if is_owner else [],
-    }
-    answer = render(request, "mail/message_pane.html" if in_pane else "mail/message.html", context)
+    target = request.htmx.target if request.htmx else ""  # type: ignore[attr-defined]
+    context = _shown(request, user, chosen)
+    if target == f"message-{pk}":
+        template = "mail/message_card.html"
+    else:
+        template = "mail/message_pane.html" if target == PANE else "mail/message.html"
+        context |= _around(user, chosen, sight) | {"in_pane": target == PANE}
+    answer = render(request, template, context)
     patch_vary_headers(answer, ["HX-Request", "HX-Target"])
     return answer
+
+
+def _shown(request: HttpRequest, user: User, chosen: Message) -> dict[str, object]:
+    """The message itself."""
+    content = content_of(chosen)
+    is_owner = chosen.owner_id == user.pk
+    shown = body_of(request, content, has_bytes=chosen.is_complete)
+    always = bool(shown["blocked_images"]) and shows_images_of(user, chosen)
+    images = "images" in request.GET or always
+    query = "?images" if images else ""
+    return shown | {
+        "message": chosen,
+        "is_owner": is_owner,
+        "people": people_by_role(content.header.participants or chosen.participants.all(), hidden=is_owner),
+        "text": shown["text"] or text_as_html(text_of(chosen)),
+        "images": images,
+        "always_images": always,
+        "page": reverse("message", args=[chosen.pk]),
+        "frame": reverse("message-html", args=[chosen.pk]) + query,
+        "full": reverse("message-full", args=[chosen.pk]) + query,
+    }
+
+
+def _around(user: User, chosen: Message, sight: Sight) -> dict[str, object]:
+    """What stands beside the message: its conversation and its customers."""
+    others = (
+        listed_once(sight.messages(~IN_TRASH, Q(thread__root=chosen.thread.root)), user)
+        .exclude(fingerprint=chosen.fingerprint)
+        .select_related("owner")
+        .newest_first()[: LISTED + 1]
+    )
+    place = (chosen.date, chosen.pk)
+    conversation = sorted(others[:LISTED], key=lambda other: (other.date, other.pk))
+    customers = correspondents([chosen])[chosen.pk]
+    is_owner = chosen.owner_id == user.pk
+    return {
+        "earlier": [other for other in conversation if (other.date, other.pk) < place],
+        "later": [other for other in conversation if (other.date, other.pk) > place],
+        "has_more": len(others) > LISTED,
+        "listed": LISTED,
+        "customers": customers,
+        "unknown_sender": unknown_sender(chosen) if is_owner and not customers else None,
+    }
 
 
 @login_required
@@ -93,11 +116,73 @@ def message(request: HttpRequest, pk: int) -> HttpResponse:
 def message_html(request: HttpRequest, pk: int) -> HttpResponse:
     """The HTML of a message, for the sandboxed frame: sanitised, and under a policy of its own (R32)."""
     user = member(request)
-    chosen = _visible(user, pk)
+    chosen = visible(user, pk)
     record_opening(user, chosen, again=False)
-    images = "images" in request.GET
-    html = rendered(chosen, images=images).html
-    return _under_policy(HttpResponse(frame_document(html or "")), frame_policy(remote_images=images))
+    return frame_of(request, content_of(chosen))
+
+
+@login_required
+@require_safe
+def message_full(request: HttpRequest, pk: int) -> HttpResponse:
+    """A whole message as a page of its own, without the portal around it: to read at full height, and to print (R32)."""
+    user = member(request)
+    chosen = opened(user, pk)
+    content = content_of(chosen)
+    people = content.header.participants or chosen.participants.all()
+    return full_page_of(
+        request,
+        content,
+        title=str(chosen),
+        header=[*people_by_role(people, hidden=chosen.owner_id == user.pk), ("Date", written(chosen.date))],
+        text=text_of(chosen),
+    )
+
+
+@login_required
+@require_safe
+def message_sharing(request: HttpRequest, pk: int) -> HttpResponse:
+    """*Why can I see this?*, and for its owner *who can see this?* (R26); to htmx without the page around it."""
+    user = member(request)
+    chosen = visible(user, pk)
+    is_owner = chosen.owner_id == user.pk
+    verdict = explain_to_colleagues(chosen) if is_owner else explain(user, chosen)
+    viewers = viewers_of(chosen) if is_owner else []
+    context = {
+        "message": chosen,
+        "is_owner": is_owner,
+        "verdict": verdict,
+        "setting": setting_behind(chosen, verdict.line),
+        "viewers": viewers[:NAMED],
+        "more_viewers": len(viewers[NAMED:]),
+    }
+    return render(request, "mail/sharing_reason.html" if request.htmx else "mail/sharing.html", context)  # type: ignore[attr-defined]
+
+
+@login_required
+@require_POST
+def message_images(request: HttpRequest, pk: int) -> HttpResponse:
+    """Always show this reader the remote images of this message's sender, or no longer (R32)."""
+    user = member(request)
+    chosen = visible(user, pk)
+    if "stop" in request.POST:
+        user.image_senders.filter(address=chosen.from_address).delete()
+        notices.success(request, f"Remote images of {chosen.from_address} are shown only when you ask.")
+    else:
+        always_show_images(user, chosen)
+        notices.success(request, f"Remote images of {chosen.from_address} are always shown to you.")
+    return redirect("message", pk=pk)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def image_senders(request: HttpRequest) -> HttpResponse:
+    """The senders whose remote images one always sees, to be taken back (R32)."""
+    user = member(request)
+    if request.method == "POST":
+        user.image_senders.filter(pk__in=ids_in(request.POST.getlist("sender"))).delete()
+        notices.success(request, "Their remote images are shown only when you ask.")
+        return redirect("image-senders")
+    return render(request, "mail/image_senders.html", {"senders": user.image_senders.all()})
 
 
 @login_required
@@ -105,8 +190,8 @@ def message_html(request: HttpRequest, pk: int) -> HttpResponse:
 def message_raw(request: HttpRequest, pk: int) -> HttpResponse:
     """The original as a download; to colleagues without the headers that are the owner's own."""
     user = member(request)
-    chosen = _opened(user, pk)
-    return _download(raw_for(user, chosen), f"message-{chosen.pk}.eml", "application/octet-stream")
+    chosen = opened(user, pk)
+    return download(raw_for(user, chosen), f"message-{chosen.pk}.eml")
 
 
 @login_required
@@ -114,21 +199,10 @@ def message_raw(request: HttpRequest, pk: int) -> HttpResponse:
 def message_source(request: HttpRequest, pk: int) -> HttpResponse:
     """The original as text on a page."""
     user = member(request)
-    chosen = _opened(user, pk)
+    chosen = opened(user, pk)
     raw = raw_for(user, chosen)
     source = raw[:SOURCE_BYTES].decode("utf-8", "replace")
     return render(request, "mail/source.html", {"message": chosen, "source": source, "is_cut": len(raw) > SOURCE_BYTES})
-
-
-@login_required
-@require_safe
-def attachment(request: HttpRequest, pk: int, attachment_pk: int) -> HttpResponse:
-    """An attachment as a download, with a safe name and type."""
-    user = member(request)
-    chosen = _visible(user, pk)
-    found = get_object_or_404(chosen.attachments, pk=attachment_pk)
-    record_opening(user, chosen)
-    return _download(attachment_bytes(found), found.name, download_type(found))
 
 
 @login_required
@@ -160,53 +234,20 @@ def message_openings(request: HttpRequest, pk: int) -> HttpResponse:
     """*Who has opened this?* For the owner (R26)."""
     user = member(request)
     chosen = get_object_or_404(visible_to(user).owned_by(user), pk=pk)
-    return render(request, "mail/openings.html", {"message": chosen, "openings": openings_of(chosen)[:LISTED]})
-
-
-def _visible(user: User, pk: int) -> Message:
-    """The message, if the user may see it; 404 otherwise."""
-    seen = visible_to(user).select_related("owner__organization", "mailbox", "thread", "folder", "body")
-    return get_object_or_404(seen, pk=pk)
-
-
-def _opened(user: User, pk: int) -> Message:
-    """The message, if the user may see it, with its opening noted; 404 otherwise."""
-    chosen = _visible(user, pk)
-    record_opening(user, chosen)
-    return chosen
-
-
-def _addresses(chosen: Message, is_owner: bool) -> list[tuple[str, list[Participant]]]:
-    """The header's addresses by label; hidden recipients are the owner's to see."""
-    shown: dict[str, list[Participant]] = {}
-    for participant in chosen.participants.all():
-        if participant.role != Participant.Role.BCC or is_owner:
-            shown.setdefault(participant.get_role_display(), []).append(participant)
-    return list(shown.items())
-
-
-def _download(data: bytes, name: str, content_type: str) -> HttpResponse:
-    response = HttpResponse(data, content_type=content_type)
-    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=name) or "attachment"
-    return _under_policy(response, _SANDBOX)
-
-
-def _under_policy(response: HttpResponse, policy: str) -> HttpResponse:
-    """Give an answer its own Content-Security-Policy; the portal's is not added where there is one."""
-    response["Content-Security-Policy"] = policy
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Referrer-Policy"] = "no-referrer"
-    response["Cache-Control"] = "private, no-store"
-    return response
+    template = "mail/openings_list.html" if request.htmx else "mail/openings.html"  # type: ignore[attr-defined]
+    return render(request, template, {"message": chosen, "openings": openings_of(chosen)[:LISTED]})
 
 
 urlpatterns = [
     path("mail/messages/<int:pk>/", message, name="message"),
     path("mail/messages/<int:pk>/html/", message_html, name="message-html"),
+    path("mail/messages/<int:pk>/full/", message_full, name="message-full"),
     path("mail/messages/<int:pk>/raw/", message_raw, name="message-raw"),
     path("mail/messages/<int:pk>/original/", message_source, name="message-source"),
-    path("mail/messages/<int:pk>/attachments/<int:attachment_pk>/", attachment, name="attachment"),
+    path("mail/messages/<int:pk>/sharing/", message_sharing, name="message-sharing"),
+    path("mail/messages/<int:pk>/images/", message_images, name="message-images"),
     path("mail/messages/<int:pk>/private/", message_private, name="message-private"),
     path("mail/messages/<int:pk>/openings/", message_openings, name="message-openings"),
     path("mail/threads/<int:pk>/private/", thread_private, name="thread-private"),
+    path("settings/images/", image_senders, name="image-senders"),
 ]

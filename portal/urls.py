@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from portal import (
     administration,
+    attachments,
     audit_log,
     connecting,
     consolidating,
@@ -44,6 +45,7 @@ urlpatterns = [
     path("", include(retention)),
     path("", include(reading)),
     path("", include(message)),
+    path("", include(attachments)),
     path("", include(shared)),
     path("", include(customers)),
     path("", include(records)),

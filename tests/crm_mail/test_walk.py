@@ -60,7 +60,6 @@ PLACES = {
     "leads/<int:pk>": "lead",
     "mail/<int:pk>": "folder",
     "mail/messages/<int:pk>": "message",
-    "mail/messages/<int:pk>/attachments/<int:attachment_pk>": "attachment",
     "mail/threads/<int:pk>": "thread",
     "notifications/<int:pk>": "notification",
     "records/changes/<int:pk>": "change",
@@ -86,6 +85,7 @@ WORDS = {
     "api/v1/leads/external/<str:external_id>": "an-id-of-no-record",
     "help/<slug:topic>": "sharing",
     "invitation/<str:token>": "no-such-token",
+    "mail/messages/<int:pk>/attachments/<part:place>": "2",
 }
 #: Places that stand for one of a few words, each of which makes a route of its own.
 SPELLED_OUT = {"<customers:kind>": ("leads", "contacts")}

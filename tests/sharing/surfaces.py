@@ -360,7 +360,7 @@ class Look:
             "frame": f"{page}html/",
             "raw": f"{page}raw/",
             "source": f"{page}original/",
-            "attachment": f"{page}attachments/{attachment.pk if attachment else 0}/",
+            "attachment": f"{page}attachments/{attachment.part if attachment else 0}/",
             "API": api,
             "API raw": f"{api}raw/",
             "API attachment": f"{api}attachments/{attachment.pk if attachment else 0}/",
