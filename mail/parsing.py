@@ -184,6 +184,15 @@ def _parse(raw: bytes) -> ParsedMessage:
     )
 
 
+def read_html(raw: bytes) -> str:
+    """The HTML of a message as its sender wrote it, unsafe; nothing where there is none. Never raises."""
+    try:
+        return Body(raw).html()
+    except Exception:
+        logger.exception("The HTML of a message of %d bytes could not be read", len(raw))
+        return ""
+
+
 def read_header(raw: bytes) -> ParsedMessage:
     """What the header of a message says, without its text and attachments. Never raises."""
     try:
