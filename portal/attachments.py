@@ -35,7 +35,6 @@ from sharing.audit import record_opening
 #: As many bytes of a text are shown, and a picture or PDF of at most so many; downloads have all.
 TEXT_BYTES = 1 << 20
 PREVIEW_BYTES = 32 << 20
-_PDF_POLICY = "default-src 'none'; object-src 'self'; plugin-types application/pdf; style-src 'unsafe-inline'; sandbox"
 
 
 class PlaceConverter:
@@ -161,15 +160,7 @@ urlpatterns = [
     path("mail/messages/<int:pk>/attachments/", all_attachments, name="attachments"),
     path("mail/messages/<int:pk>/attachments/<part:place>/", attachment, name="attachment"),
     path("mail/messages/<int:pk>/attachments/<part:place>/preview/", attachment_preview, name="attachment-preview"),
-    path("mail/messages/<int:pk>/attachments/<part:place>/message/", attached_message, name="attached-message"),
-    path(
-        "mail/messages/<int:pk>/attachments/<part:place>/message/html/",
-        attached_message_html,
-        name="attached-message-html",
-    ),
-    path(
-        "mail/messages/<int:pk>/attachments/<part:place>/message/full/",
-        attached_message_full,
-        name="attached-message-full",
-    ),
+    path("mail/messages/<int:pk>/inside/<part:place>/", attached_message, name="attached-message"),
+    path("mail/messages/<int:pk>/inside/<part:place>/html/", attached_message_html, name="attached-message-html"),
+    path("mail/messages/<int:pk>/inside/<part:place>/full/", attached_message_full, name="attached-message-full"),
 ]

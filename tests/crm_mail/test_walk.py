@@ -86,6 +86,7 @@ WORDS = {
     "help/<slug:topic>": "sharing",
     "invitation/<str:token>": "no-such-token",
     "mail/messages/<int:pk>/attachments/<part:place>": "2",
+    "mail/messages/<int:pk>/inside/<part:place>": "3",
 }
 #: Places that stand for one of a few words, each of which makes a route of its own.
 SPELLED_OUT = {"<customers:kind>": ("leads", "contacts")}
@@ -492,9 +493,12 @@ def _models() -> list[type[Model]]:
 
 
 def _filed(mailbox: Mailbox, sender: str, subject: str, **more: Any) -> Message:
-    attachment = (f"{subject}.pdf", "application/pdf", subject.encode())
+    attachments = [
+        (f"{subject}.pdf", "application/pdf", f"%PDF-1.4 {subject}".encode()),
+        (f"{subject}.eml", "application/octet-stream", factories.raw_message(subject=subject, html="<p>Inside</p>")),
+    ]
     return factories.message(
-        mailbox=mailbox, sender=sender, subject=subject, text=f"{subject} text", attachments=[attachment], **more
+        mailbox=mailbox, sender=sender, subject=subject, text=f"{subject} text", attachments=attachments, **more
     )
 
 
@@ -504,7 +508,7 @@ def _ids_of(message: Message) -> Ids:
     note(message.owner, Notification.Kind.SENDING_FAILED, message=message)
     return {
         "message": message.pk,
-        "attachment": message.attachments.get().pk,
+        "attachment": message.attachments.all()[0].pk,
         "thread": message.thread_id,
         "mailbox": message.mailbox_id,
         "folder": account.folders.get(kind=Folder.Kind.CUSTOM).pk,
