@@ -16,7 +16,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-header --no-annotate --no-strip-extras --quiet $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-embedded test-services chaos lint format bench bench-reading bench-quiet bench-fleet lock clean
+.PHONY: help run demo test test-embedded test-services chaos lint format bench bench-reading bench-customers bench-quiet bench-fleet lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -66,6 +66,9 @@ bench: $(STAMPS)/test ## messages a second, end to end, beside the pipelined lim
 
 bench-reading: $(STAMPS)/test ## what pages cost at 100,000 and 1,000,000 messages, on PostgreSQL
 	$(PYTHON) -m tests.services $(PYTHON) -m bench.reading $(BENCH_ARGS)
+
+bench-customers: $(STAMPS)/test ## what lists of 20,000 customers, linking stored mail and importing 100,000 rows cost
+	$(PYTHON) -m tests.services $(PYTHON) -m bench.customers $(BENCH_ARGS)
 
 # Needs uv. Each lock is a subset of the next, so that what is tested is what runs. LOCK_ARGS="--upgrade" renews.
 lock: ## write requirements/*.txt again from pyproject.toml

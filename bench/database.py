@@ -12,7 +12,8 @@ from django.test.utils import setup_databases, teardown_databases
 @contextmanager
 def database(*, keep: bool = False) -> Iterator[None]:
     """Migrated, with the table of the cache; removed at the end unless it is to be kept for the next time."""
-    databases = setup_databases(verbosity=0, interactive=False, keepdb=keep)
+    # Not serialized: that would read all of what an earlier run has left into memory.
+    databases = setup_databases(verbosity=0, interactive=False, keepdb=keep, serialized_aliases=())
     try:
         call_command("createcachetable")
         yield

@@ -163,29 +163,39 @@ def sequential_scans(population: Population, page: Page, *, explain: bool, rng: 
     with counted() as statements:
         page.ask(client, address)
     found: list[str] = []
-    with connection.cursor() as cursor:
-        for sql, params in statements.kept:
-            if not sql.lstrip("( ").startswith(("SELECT", "WITH")):
-                continue
-            if explain:
-                cursor.execute("EXPLAIN (ANALYZE, BUFFERS) " + sql, params)
-                print(address, sql[:3000], *(row[0] for row in cursor.fetchall()), "", sep="\n")
-            cursor.execute("EXPLAIN (FORMAT JSON) " + sql, params)
-            plan = cursor.fetchone()[0]
-            tables = set(_scanned(json.loads(plan) if isinstance(plan, str) else plan))
-            found += [f"{table}, in: {sql[:160]}…" for table in sorted(tables)]
+    for sql, plan in planned(statements, explain=explain):
+        tables = {str(node.get("Relation Name")) for node in nodes(plan) if node.get("Node Type") == "Seq Scan"}
+        found += [f"{table}, in: {sql[:160]}…" for table in sorted(tables & LARGE_TABLES)]
     return found
 
 
-def _scanned(plan: Any) -> Iterator[str]:
+def planned(statements: Statements, *, explain: bool = False) -> Iterator[tuple[str, Any]]:
+    """The statements with the plan that PostgreSQL makes for each; with `explain` printed, those that read as carried out.
+
+    Statements that add rows have none.
+    """
+    with connection.cursor() as cursor:
+        for sql, params in statements.kept:
+            reads = sql.lstrip("( ").startswith(("SELECT", "WITH"))
+            if not reads and not sql.startswith(("UPDATE", "DELETE")):
+                continue
+            if explain:
+                cursor.execute(f"EXPLAIN ({'ANALYZE, BUFFERS' if reads else 'VERBOSE'}) {sql}", params)
+                print(sql[:3000], *(row[0] for row in cursor.fetchall()), "", sep="\n")
+            cursor.execute("EXPLAIN (FORMAT JSON) " + sql, params)
+            plan = cursor.fetchone()[0]
+            yield sql, json.loads(plan) if isinstance(plan, str) else plan
+
+
+def nodes(plan: Any) -> Iterator[dict[str, Any]]:
+    """All nodes of a plan."""
     if isinstance(plan, list):
         for each in plan:
-            yield from _scanned(each)
+            yield from nodes(each)
     elif isinstance(plan, dict):
-        if plan.get("Node Type") == "Seq Scan" and plan.get("Relation Name") in LARGE_TABLES:
-            yield plan["Relation Name"]
+        yield plan
         for value in plan.values():
-            yield from _scanned(value)
+            yield from nodes(value)
 
 
 def calibration() -> float:
