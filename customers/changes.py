@@ -34,7 +34,8 @@ def check_addresses(addresses: Sequence[str]) -> list[str]:
     checked: dict[str, None] = {}
     for text in addresses:
         address = normalize_address(text)
-        if address is None:
+        # A quoted @ before the other one is possible in mail; what people enter so is a slip.
+        if address is None or address.count("@") > 1:
             raise ValidationError(f"“{text}” is not an e-mail address.")
         checked[address] = None
     if len(checked) > MAX_ADDRESSES:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.db import models
-from django.db.models import Case, ExpressionWrapper, Q, Value, When
-from django.db.models.functions import StrIndex, Substr
+from django.db.models import Case, Exists, ExpressionWrapper, OuterRef, Q, Value, When
+from django.db.models.functions import StrIndex, Substr, Upper
 from django.urls import reverse
 from django.utils import timezone
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 #: So long a conversion, deletion or merge can be undone.
 UNDO_FOR = timedelta(days=1)
 _MOST_MERGES = 20
+#: How lists are sorted; each has its index, so that a page does not sort all records.
+_ORDERS: dict[str, tuple[Any, ...]] = {
+    "name": ("last_name", "first_name", "id"),
+    "company": (Case(When(company="", then=1), default=0), "company", "last_name", "first_name", "id"),
+    "newest": ("-created_at", "-id"),
+}
 
 
 class CustomerQuerySet(models.QuerySet["Customer"]):
@@ -34,9 +40,10 @@ class CustomerQuerySet(models.QuerySet["Customer"]):
         """Leads only, or contacts only."""
         return self.filter(kind=kind)
 
-    def search(self, text: str) -> CustomerQuerySet:
-        """Customers in whose name, company, phone or addresses every word of `text` occurs."""
-        found = self
+    def search(self, text: str, organization: Organization) -> CustomerQuerySet:
+        """Customers of one organisation in whose name, company, phone or addresses every word of `text` occurs."""
+        found = self.for_organization(organization)
+        addresses = CustomerAddress.objects.filter(organization=organization)
         for word in text.split()[:10]:
             address = normalize_address(word) or word.lower()
             found = found.filter(
@@ -44,16 +51,13 @@ class CustomerQuerySet(models.QuerySet["Customer"]):
                 | Q(last_name__icontains=word)
                 | Q(company__icontains=word)
                 | Q(phone__icontains=word)
-                | Q(pk__in=CustomerAddress.objects.filter(address__contains=address).values("customer"))
+                | Q(pk__in=addresses.filter(address__contains=address).values("customer"))
             )
         return found
 
     def in_order(self, order: str) -> CustomerQuerySet:
         """By `name`, by `company` (those without one last), or the `newest` first."""
-        names = ("last_name", "first_name", "id")
-        if order == "company":
-            return self.order_by(Case(When(company="", then=1), default=0), "company", *names)
-        return self.order_by("-created_at", "-id") if order == "newest" else self.order_by(*names)
+        return self.order_by(*_ORDERS.get(order, _ORDERS["name"]))
 
     def with_address(self, address: str) -> CustomerQuerySet:
         """Customers that have exactly this address, primary or secondary, however it is spelled."""
@@ -73,6 +77,17 @@ class CustomerQuerySet(models.QuerySet["Customer"]):
         if customer.company:
             named &= Q(company__iexact=customer.company) | Q(company="")
         return self.exclude(pk=customer.pk).filter(named | Q(pk__in=self.sharing_an_address(customer).values("pk")))
+
+    def doubles_of(self, customer: Customer) -> CustomerQuerySet:
+        """The others that are most likely the same person: an address in common (`shares_address`), or name and company."""
+        sharing = self.sharing_an_address(customer)
+        likely = [sharing]
+        if customer.company:
+            names = {f"{name}__iexact": getattr(customer, name) for name in ("first_name", "last_name", "company")}
+            likely.append(self.exclude(pk=customer.pk).filter(**names))
+        # A union is read by two indexes; the same as one condition would be asked of every record.
+        found = self.none().union(*(each.order_by().values("pk") for each in likely))
+        return self.filter(pk__in=found).annotate(shares_address=Exists(sharing.filter(pk=OuterRef("pk"))))
 
     def moved(self, pk: int) -> Customer | None:
         """The record that `pk` is now, after merges and a conversion; None if there is none. Ask it of `with_deleted`."""
@@ -108,7 +123,8 @@ class Customer(models.Model):
         LEAD = "lead", "Lead"
         CONTACT = "contact", "Contact"
 
-    organization = models.ForeignKey(Organization, models.CASCADE, related_name="customers")
+    # Its index is one of those below, as with addresses.
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="customers", db_index=False)
     kind = models.CharField(max_length=10, choices=Kind)
     first_name = models.CharField(max_length=100, blank=True)
     last_name = models.CharField(max_length=100)
@@ -134,8 +150,22 @@ class Customer(models.Model):
         indexes = [
             models.Index(
                 fields=["organization", "kind", "last_name", "first_name", "id"],
+                condition=Q(deleted_at=None),
                 name="customer_list",
-            )
+            ),
+            models.Index(
+                "organization",
+                "kind",
+                *_ORDERS["company"],
+                condition=Q(deleted_at=None),
+                name="customer_list_by_company",
+            ),
+            models.Index(
+                fields=["organization", "kind", "-created_at", "-id"],
+                condition=Q(deleted_at=None),
+                name="customer_list_newest",
+            ),
+            models.Index("organization", Upper("last_name"), name="customer_by_name"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -174,10 +204,14 @@ class CustomerAddressQuerySet(models.QuerySet["CustomerAddress"]):
 
 
 class CustomerAddress(models.Model):
-    """One normalised address of a customer. The organisation is repeated here for the index that matching uses."""
+    """One normalised address of a customer. The organisation is repeated here for the index that matching uses.
 
-    customer = models.ForeignKey(Customer, models.CASCADE, related_name="addresses")
-    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    Neither key has an index of its own: the index and the constraint below begin with them. Before it has counted the
+    rows of a table that grows, PostgreSQL may take the worse one of two.
+    """
+
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="addresses", db_index=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
     address = models.CharField(max_length=ADDRESS_LENGTH)
     is_primary = models.BooleanField(default=False)
 

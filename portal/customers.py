@@ -66,7 +66,7 @@ class CustomerForm(forms.ModelForm):
         most=MAX_ADDRESSES,
         what="address",
         required=False,
-        help_text="One a line; the first is the primary one. Mail from and to them is listed on the record.",
+        help_text="The first is the primary one. Mail from and to all of them is listed on the record.",
     )
     keep_earlier_mail = forms.BooleanField(
         label="Keep earlier mail on the record when an address is taken away",
@@ -84,6 +84,7 @@ class CustomerForm(forms.ModelForm):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["addresses"].widget.attrs["data-chips-first"] = "primary"
         colleagues = User.objects.for_organization(user.organization).filter(is_active=True)
         self.fields["owner"].queryset = colleagues  # type: ignore[attr-defined]
         self.fields["owner"].empty_label = "Nobody"  # type: ignore[attr-defined]
@@ -132,7 +133,7 @@ class Narrowing:
 
     def of(self, customers: CustomerQuerySet) -> CustomerQuerySet:
         """What is left of `customers`, in order."""
-        found = customers.search(self.search).in_order(self.order)
+        found = customers.search(self.search, self.user.organization).in_order(self.order)
         if self.owner:
             found = found.filter(owner={"me": self.user.pk, "nobody": None}.get(self.owner, self.owner))
         if self.only == "unread":
@@ -239,7 +240,7 @@ def customer(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
         "customer": record,
         "addresses": list(CustomerAddress.objects.filter(customer=record).with_colleagues_marked(user.organization)),
         "may_tick": may_tick(user, sight.modes),
-        "duplicates": Customer.objects.for_organization(user.organization).sharing_an_address(record)[:3],
+        "duplicates": Customer.objects.for_organization(user.organization).doubles_of(record)[:3],
         "backfills": Backfill.objects.filter(customer=record),
     }
     if context["may_tick"]:
@@ -292,7 +293,9 @@ def customer_edit(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
         except NotPossible as error:
             form.add_error(None, str(error))
         else:
-            notices.success(request, f"{record} was saved.")
+            kept = record.addresses.exclude(address__in=form.cleaned_data["addresses"])
+            stays = "".join(f" {address} is kept as a secondary address, with its mail." for address in kept)
+            notices.success(request, f"{record} was saved.{stays}")
             return redirect("customer", kind=kind, pk=pk)
     return render(request, "customers/form.html", {"kind": kind, "form": form, "customer": record})
 

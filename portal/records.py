@@ -96,7 +96,7 @@ def customer_merge(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     number = request.POST.get("other") or request.GET.get("other")
     if number is None:
         search = words_in(request, "search")
-        found = everybody.search(search) if search else everybody.like(kept)
+        found = everybody.search(search, user.organization) if search else everybody.like(kept)
         context = {"kind": kind, "customer": kept, "search": search, "found": found[:MOST_FOUND]}
         return render(request, "customers/merge_with.html", context)
     other = get_object_or_404(everybody, pk__in=ids_in([number]))

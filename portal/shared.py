@@ -30,7 +30,7 @@ def shared(request: HttpRequest) -> HttpResponse:
     colleague, number = _number(request, "colleague"), _number(request, "customer")
     find = words_in(request, "find")
     everybody = Customer.objects.for_organization(user.organization)
-    customers = everybody.search(find) if find else None
+    customers = everybody.search(find, user.organization) if find else None
     if number is not None:
         customers = everybody.filter(pk=number)
     page = page_of(sight, request.GET.get("cursor", ""), colleague=colleague, customers=customers)

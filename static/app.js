@@ -10,7 +10,7 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
                              what is hidden is disabled, so it is not sent
   data-guess-time-zone       on a select of time zones: chooses the browser's, unless something else than UTC is chosen
   data-chips                 on a textarea: lines become chips; data-chips-max="5" counts them and refuses more,
-                             data-chips-label names one
+                             data-chips-label names one, data-chips-first="primary" what the first one is: others can become it
   data-selects="name"        on a checkbox: ticks or unticks all checkboxes `name` of its form, and shows their state
 */
 "use strict";
@@ -106,6 +106,7 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
   const makeChips = (textarea) => {
     const most = Number(textarea.dataset.chipsMax || Infinity);
     const label = textarea.dataset.chipsLabel || "entry";
+    const first = textarea.dataset.chipsFirst;
     const box = document.createElement("div");
     box.className = "chip-box";
     const input = document.createElement("input");
@@ -135,23 +136,36 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
       draw();
       textarea.dispatchEvent(new Event("change", { bubbles: true }));
     };
+    const chipButton = (image, words, wanted) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "chip__remove";
+      button.title = words;
+      button.setAttribute("aria-label", words);
+      button.append(icon(image));
+      button.addEventListener("click", () => {
+        save(wanted());
+        note.textContent = "";
+        input.focus();
+      });
+      return button;
+    };
     const draw = () => {
       for (const chip of box.querySelectorAll(".chip")) chip.remove();
       entries().forEach((entry, index) => {
         const chip = document.createElement("span");
         chip.className = "chip";
         chip.append(entry);
-        const remove = document.createElement("button");
-        remove.type = "button";
-        remove.className = "chip__remove";
-        remove.setAttribute("aria-label", `Remove ${entry}`);
-        remove.append(icon("x"));
-        remove.addEventListener("click", () => {
-          save(entries().filter((_, other) => other !== index));
-          note.textContent = "";
-          input.focus();
-        });
-        chip.append(remove);
+        const others = () => entries().filter((_, other) => other !== index);
+        if (first && index === 0) {
+          const mark = document.createElement("span");
+          mark.className = "chip__first";
+          mark.textContent = first;
+          chip.append(mark);
+        } else if (first) {
+          chip.append(chipButton("star", `Make ${entry} the ${first} one`, () => [entry, ...others()]));
+        }
+        chip.append(chipButton("x", `Remove ${entry}`, others));
         input.before(chip);
       });
       count.textContent = most < Infinity ? `${entries().length} of ${most}` : "";

@@ -212,6 +212,15 @@ def test_a_changed_address_keeps_earlier_mail_or_lets_it_go_as_asked(
     assert ("Earlier" in page(ben, "customer", "contacts", bea.pk)) == bool(keep)
 
 
+def test_who_takes_an_address_away_is_told_that_it_stays_for_its_mail(ann: User, bea: Customer) -> None:
+    """R29: keeping is the default, so an address that is still there is no mistake."""
+    edit = reverse("customer-edit", args=["contacts", bea.pk])
+    kept = browser(ann).post(edit, entered(addresses="new@acme.example", keep_earlier_mail="on"), follow=True)
+    assert "bea@acme.example is kept as a secondary address, with its mail." in kept.content.decode()
+    same = browser(ann).post(edit, entered(addresses="new@acme.example bea@acme.example"), follow=True)
+    assert "is kept as" not in same.content.decode()
+
+
 def test_keeping_earlier_mail_is_the_default(ann: User, bea: Customer) -> None:
     """R29."""
     shown = page(ann, "customer-edit", "contacts", bea.pk)
@@ -312,6 +321,20 @@ def test_the_same_name_is_suggested_for_merging_and_another_company_is_not(ann: 
     assert f"?other={same.pk}" in suggested
     assert f"?other={namesake.pk}" not in suggested
     assert f"?other={namesake.pk}" in page(ann, "customer-merge", "contacts", bea.pk, search="rocks")
+
+
+def test_the_same_name_at_the_same_company_is_pointed_out(ann: User, bea: Customer) -> None:
+    """R27: among leads and contacts, and with no word of those whose company is another or not known."""
+    Customer.objects.filter(pk=bea.pk).update(company="Acme")
+    same = factories.customer(
+        organization=ann.organization, first_name="BEA", last_name="stone", company="ACME", kind="lead"
+    )
+    for company in ("", "Rocks Ltd"):
+        factories.customer(organization=ann.organization, first_name="Bea", last_name="Stone", company=company)
+    factories.customer(organization=factories.organization(), first_name="Bea", last_name="Stone", company="Acme")
+    shown = page(ann, "customer", "contacts", bea.pk)
+    assert re.findall(r"\?other=(\d+)", shown) == [str(same.pk)]
+    assert "has the same name and company" in shown
 
 
 def test_a_deed_is_undone_once_and_by_colleagues_only(ann: User, bea: Customer) -> None:
