@@ -17,6 +17,7 @@ from accounts.mailboxes import NotPossible
 from accounts.models import ADDRESS_LENGTH
 from api.base import ApiListView, ApiView, ColleagueField, StrictSerializer
 from api.errors import about, flat
+from api.filtering import IdFilter
 from api.messages import MessageListView
 from customers.changes import change_customer, create_customer
 from customers.models import Customer, CustomerQuerySet
@@ -46,6 +47,8 @@ class CustomerSerializer(StrictSerializer):
     last_name = serializers.CharField(max_length=100)
     company = serializers.CharField(max_length=200, required=False, allow_blank=True)
     phone = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    notes = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
+    external_id = serializers.CharField(read_only=True, help_text="By which another CRM knows it.")
     owner = ColleagueField(required=False, allow_null=True, help_text="A colleague; at first the caller.")
     emails = AddressSerializer(many=True, source="addresses", required=False)
     keep_earlier_mail = serializers.BooleanField(write_only=True, required=False)
@@ -62,10 +65,11 @@ class CustomerFilter(filters.FilterSet):
 
     search = filters.CharFilter(method="filter_search", max_length=500)
     email = filters.CharFilter(method="filter_email", max_length=ADDRESS_LENGTH)
+    owner = IdFilter(field_name="owner")
 
     def filter_search(self, customers: CustomerQuerySet, _: str, text: str) -> CustomerQuerySet:
         """Every word in name, company, phone or addresses."""
-        return customers.search(text)
+        return customers.search(text, self.request.user.organization)
 
     def filter_email(self, customers: CustomerQuerySet, _: str, address: str) -> CustomerQuerySet:
         """Exactly this address, primary or secondary."""
@@ -119,7 +123,7 @@ class CustomerDetail(_CustomerView):
         return self.shown(self.customer(pk))
 
     def put(self, request: Request, pk: int) -> Response:
-        """Replace it: what is left out becomes empty, but for the addresses and the owner, which stay."""
+        """Replace it: what is left out becomes empty, but for addresses, owner and notes, which stay."""
         customer = self.customer(pk)
         return self._changed(customer, {"first_name": "", "company": "", "phone": ""} | self.checked(request))
 
@@ -138,22 +142,14 @@ class CustomerDetail(_CustomerView):
             return self.shown(change_customer(customer, **given))
 
 
-class ExternalCustomerSerializer(CustomerSerializer):
-    """A record that is kept in step with another CRM's."""
-
-    external_id = serializers.CharField(read_only=True)
-
-
 class CustomerByExternalId(_CustomerView):
     """The record that another CRM knows by this id."""
-
-    serializer_class = ExternalCustomerSerializer
 
     def get(self, _request: Request, external_id: str) -> Response:
         """Show it."""
         return self.shown(self._found(external_id))
 
-    @extend_schema(responses={200: ExternalCustomerSerializer, 201: ExternalCustomerSerializer})
+    @extend_schema(responses={200: CustomerSerializer, 201: CustomerSerializer})
     def put(self, request: Request, external_id: str) -> Response:
         """Create it, or change what is given; sent again, it changes nothing.
 

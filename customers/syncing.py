@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from accounts.mailboxes import NotPossible
 from accounts.models import Organization
@@ -117,8 +118,9 @@ class _Known:
     def __init__(self, organization: Organization, given: Sequence[Upsert], addresses: Sequence[Sequence[str]]) -> None:
         everybody = Customer.with_deleted.for_organization(organization).prefetch_related("addresses")
         self._by_id: dict[str, Customer] = {}
-        # A deleted record may have the id of one that was created after it: the later one counts.
-        for customer in everybody.filter(external_id__in=[each.external_id for each in given]).order_by("id"):
+        # A record that is there counts before those with its id that were merged, of these the last one.
+        named = everybody.filter(external_id__in=[each.external_id for each in given])
+        for customer in named.order_by(F("deleted_at").asc(nulls_last=True), "id"):
             there = everybody.moved(customer.pk) if customer.merged_into_id else customer
             if there is not None and there.deleted_at is None:
                 self._by_id[customer.external_id] = there

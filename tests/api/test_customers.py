@@ -47,6 +47,8 @@ def test_a_contact_is_added_with_its_addresses(rep: User) -> None:
         "last_name": "Acme",
         "company": "Acme",
         "phone": "123",
+        "notes": "",
+        "external_id": "",
         "owner": rep.pk,
         "emails": [
             {"address": "bea@acme.example", "is_primary": True},
@@ -121,10 +123,11 @@ def test_patch_changes_what_is_given_and_put_empties_the_rest(rep: User) -> None
     contact = bea(rep, company="Acme", phone="1")
     one = f"{CONTACTS}{contact.pk}/"
     client = program(rep)
-    answer = client.patch(one, {"phone": "2"}).json()
+    answer = client.patch(one, {"phone": "2", "notes": "Likes tea."}).json()
     assert (answer["last_name"], answer["company"], answer["phone"]) == ("Bea", "Acme", "2")
     answer = client.put(one, {"last_name": "Beatrice"}).json()
     assert (answer["last_name"], answer["company"], answer["phone"]) == ("Beatrice", "", "")
+    assert answer["notes"] == "Likes tea.", "nor does what programs may not know of"
     assert answer["emails"] == [{"address": "bea@acme.example", "is_primary": True}]
     assert client.put(one, {"company": "Acme"}).status_code == 400
 
@@ -186,8 +189,8 @@ def test_a_merge_with_what_is_not_there_names_the_field(rep: User, other: Any) -
     assert Customer.objects.count() == 2
 
 
-def test_search_and_email_find_customers(rep: User) -> None:
-    contact = bea(rep, "bea@acme.example", "b@second.example", company="Acme")
+def test_search_email_and_owner_find_customers(rep: User) -> None:
+    contact = bea(rep, "bea@acme.example", "b@second.example", company="Acme", owner=rep)
     other = factories.customer(organization=rep.organization, addresses=["x@other.example"], company="Other")
     client = program(rep)
     for parameters, found in (
@@ -197,6 +200,8 @@ def test_search_and_email_find_customers(rep: User) -> None:
         ({"email": "B@Second.Example"}, [contact.pk]),
         ({"email": "second.example"}, []),
         ({"email": "x@other.example"}, [other.pk]),
+        ({"owner": str(rep.pk)}, [contact.pk]),
+        ({"owner": str(factories.user().pk)}, []),
     ):
         assert [row["id"] for row in results(client, "contacts/", **parameters)] == found
 

@@ -120,6 +120,17 @@ def test_a_deleted_record_that_comes_back_leaves_the_id_to_its_successor(client:
     assert put(client, "hub-1", BEA, 200)["id"] == second
 
 
+def test_who_has_an_id_goes_before_who_had_it_and_was_merged(client: APIClient, rep: User) -> None:
+    """R27: the record that came back is not taken for what its other half was."""
+    older = factories.customer(organization=rep.organization, addresses=["bea@acme.example"])
+    kept, gone = (Customer.objects.get(pk=put(client, f"hub-{n}", {"last_name": f"P{n}"}, 201)["id"]) for n in (1, 2))
+    records.merge(rep, kept, gone)
+    change = records.delete(rep, kept)
+    assert put(client, "hub-2", BEA, 200)["id"] == older.pk
+    undo_change(change)
+    assert put(client, "hub-2", BEA, 200)["id"] == older.pk
+
+
 def test_many_records_are_kept_in_step_at_once(client: APIClient, rep: User) -> None:
     """Each says what became of it; what is refused changes nothing and holds up nobody."""
     sent = [BEA | {"external_id": "1"}, {"external_id": "2", "last_name": "Carl"}]

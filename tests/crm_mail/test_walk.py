@@ -232,6 +232,8 @@ BODIES: dict[str, dict[str, Any] | Callable[[Ids], dict[str, Any]]] = {
 #: What an id in a query string names. Those of the API are found in its description, the portal's stand here alone.
 QUERIES = {
     "administration/sharing/change/?user": "user",
+    "api/v1/contacts/?owner": "user",
+    "api/v1/leads/?owner": "user",
     "api/v1/mailboxes/?owner": "user",
     "api/v1/messages/?customer": "contact",
     "api/v1/messages/?folder": "folder",
@@ -242,7 +244,15 @@ QUERIES = {
     "shared/?customer": "contact",
 }
 #: Those whose answer names what was asked for to whoever knows it anyhow; that it tells of no mail is walked as well.
-ANSWERED_BY_NAME = frozenset({"administration/sharing/change/?user", "api/v1/mailboxes/?owner", "shared/?customer"})
+ANSWERED_BY_NAME = frozenset(
+    {
+        "administration/sharing/change/?user",
+        "api/v1/contacts/?owner",
+        "api/v1/leads/?owner",
+        "api/v1/mailboxes/?owner",
+        "shared/?customer",
+    }
+)
 #: Numbers in query strings and bodies that are no ids.
 NOT_IDS = frozenset(
     {"page_size", "incoming_port", "outgoing_port", "delete_after_days", "import_days", "poll_interval_minutes"}

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ from hypothesis import strategies as st
 from accounts.mailboxes import NotPossible
 from accounts.models import MailDomain
 from customers.changes import change_customer
-from customers.models import RecordChange
+from customers.importing import Import, Table, guess_mapping
+from customers.models import Customer, RecordChange
+from customers.syncing import Upsert, upsert
 from mail import conversations, walking
 from mail.deeds import delete_message, move_message
 from mail.models import Folder
@@ -41,8 +44,10 @@ from tests.sharing.worlds import (
     OUTSIDE,
     OWNERS,
     Built,
+    Converted,
     Gone,
     Pool,
+    Record,
     World,
     box_addresses,
     build,
@@ -307,6 +312,7 @@ class Changes:
 
         def plain(world: World) -> None:
             world.customers[customer].kind = "contact"
+            world.undoable.append(Converted(customer))
 
         row = self.built.customers[customer]
         return Step(
@@ -338,10 +344,12 @@ class Changes:
             brought = tuple(address for address in theirs if address not in ours)
             world.customers[kept].addresses = [*ours, *brought]
             world.customers[other].gone = True
-            was = ""
+            was = gave = ""
             if world.customers[kept].kind != world.customers[other].kind == "contact":
                 was, world.customers[kept].kind = world.customers[kept].kind, "contact"
-            world.undoable.append(Gone(other, kept, brought, was))
+            if not world.customers[kept].external:
+                gave = world.customers[kept].external = world.customers[other].external
+            world.undoable.append(Gone(other, kept, brought, was, gave))
             for person in [person for person, ticked in world.ticks if ticked == other]:
                 if (person, kept) not in world.ticks:
                     world.ticks.add((person, kept))
@@ -355,34 +363,101 @@ class Changes:
         )
 
     def undo(self) -> Step | None:
-        """Somebody undoes a deletion or a merge (R27)."""
+        """Somebody undoes a deletion, a merge or a conversion (R27)."""
         if not self.world.undoable:
             return None
-        gone = self.pick.choice(self.world.undoable)
-        row = self.built.customers[gone.customer]
+        deed = self.pick.choice(self.world.undoable)
+        if isinstance(deed, Converted):
+            return self._undo_conversion(deed)
+        row = self.built.customers[deed.customer]
         change = RecordChange.objects.can_be_undone().get(gone=row)
 
         def plain(world: World) -> None:
-            world.undoable.remove(gone)
-            world.customers[gone.customer].gone = False
-            if gone.kept is None:
-                return
-            kept = world.customers[gone.kept]
-            kept.addresses = [address for address in kept.addresses if address not in gone.brought]
-            kept.kind = gone.was or kept.kind
-            for person in [person for person, ticked in world.ticks if ticked == gone.customer]:
-                if (person, gone.kept) not in world.ticks:
-                    world.ticks.discard((person, gone.customer))
-            for each in [each for each in world.inherited if each[1:] == (gone.kept, gone.customer)]:
-                world.inherited.discard(each)
-                world.ticks.discard(each[:2])
+            world.undoable.remove(deed)
+            if deed.kept is not None:
+                _part(world, deed, deed.kept)
+            gone = world.customers[deed.customer]
+            gone.gone = False
+            others = [other for other in world.customers if other is not gone and not other.gone]
+            if any(other.org == gone.org and other.external == gone.external for other in others):
+                gone.external = ""
 
         return Step(
-            f"that customer {gone.customer} is gone is undone",
+            f"that customer {deed.customer} is gone is undone",
             plain,
             lambda: records.undo(self.admin, change),
-            refused=gone.kept is not None and self.world.customers[gone.kept].gone,
+            refused=deed.kept is not None and self.world.customers[deed.kept].gone,
         )
+
+    def _undo_conversion(self, deed: Converted) -> Step:
+        row = self.built.customers[deed.customer]
+        change = RecordChange.objects.can_be_undone().get(kind=RecordChange.Kind.CONVERTED, customer=row)
+
+        def plain(world: World) -> None:
+            world.undoable.remove(deed)
+            world.customers[deed.customer].kind = "lead"
+
+        return Step(
+            f"that customer {deed.customer} is a contact is undone",
+            plain,
+            lambda: records.undo(self.admin, change),
+            refused=self.world.customers[deed.customer].gone,
+        )
+
+    def upsert(self) -> Step:
+        """Another CRM sends one of its records (R28)."""
+        external, kind = self.pick.choice(("x1", "x2")), self.pick.choice(("lead", "contact"))
+        given = self.pick.choice([None, self.pick.sample(OUTSIDE + INSIDE, self.pick.randrange(3))])
+        keep = self.pick.random() < 0.5
+        sent = Upsert(external, {"kind": kind, "last_name": "Sent"}, given, keep)
+
+        def plain(world: World) -> None:
+            known = _known_as(world, external, given or [])
+            if known is None:
+                world.customers.append(Record(list(given or []), kind=kind, external=external))
+                return
+            record = world.customers[known]
+            record.external = record.external or external
+            record.kind = "contact" if record.kind == "contact" else kind
+            if given is not None:
+                record.addresses = list(dict.fromkeys([*given, *(record.addresses if keep else [])]))
+
+        def deed() -> None:
+            (outcome,) = upsert(self.admin.organization, [sent], new={})
+            assert outcome.status != "error", outcome.errors
+            self._number_new()
+
+        return Step(f"another CRM sends {external}: {given}, {kind}, {keep=}", plain, deed)
+
+    def imported(self) -> Step:
+        """Somebody imports a file of two rows (R28)."""
+        rows = [
+            (self.pick.sample(OUTSIDE + INSIDE, self.pick.randint(1, 2)), self.pick.choice(("lead", "contact", "")))
+            for _ in range(2)
+        ]
+        updates = self.pick.random() < 0.7
+        lines = (f"Row,{' '.join(addresses).upper()},{kind}\n" for addresses, kind in rows)
+        text = "Name,Email,Type\n" + "".join(lines)
+
+        def plain(world: World) -> None:
+            for addresses, kind in rows:
+                _take_row(world, addresses, kind, updates=updates)
+
+        def deed() -> None:
+            file = io.BytesIO(text.encode())
+            table = Table.of(file)
+            work = Import(self.admin.organization, guess_mapping(table.columns), updates=updates)
+            for batch in work.batches(table.rows(file)):
+                work.save(batch)
+            self._number_new()
+
+        return Step(f"{rows} are imported{'' if updates else ', known ones skipped'}", plain, deed)
+
+    def _number_new(self) -> None:
+        """Give the records that a deed made the numbers that they have in the plain data."""
+        known = [row.pk for row in self.built.customers.values()]
+        new = Customer.with_deleted.for_organization(self.admin.organization).exclude(pk__in=known).order_by("pk")
+        self.built.customers |= enumerate(new, len(known))
 
     def person(self) -> Step:
         """An administrator deactivates, reactivates or changes the role of somebody (R2)."""
@@ -462,6 +537,56 @@ class Changes:
         return self.pick.randrange(len(self.world.mails))
 
 
+def _part(world: World, deed: Gone, kept: int) -> None:
+    """Take away from the record that remained what a merge gave it, and settle whose ticks are whose."""
+    record = world.customers[kept]
+    record.addresses = [address for address in record.addresses if address not in deed.brought]
+    record.kind = deed.was or record.kind
+    if deed.external and record.external == deed.external:
+        record.external = ""
+    for person in [person for person, ticked in world.ticks if ticked == deed.customer]:
+        if (person, kept) not in world.ticks:
+            world.ticks.discard((person, deed.customer))
+    for each in [each for each in world.inherited if each[1:] == (kept, deed.customer)]:
+        world.inherited.discard(each)
+        world.ticks.discard(each[:2])
+
+
+def _known_as(world: World, external: str, addresses: Sequence[str]) -> int | None:
+    """The record that another CRM means: the one with the id, what one with it became, or the only nameless one with an
+    address.
+    """
+    ours = [number for number, record in enumerate(world.customers) if record.org == 0]
+    named = [number for number in ours if world.customers[number].external == external]
+    merged = [deed.customer for deed in world.undoable if isinstance(deed, Gone) and deed.customer in named]
+    for number in [*(number for number in named if not world.customers[number].gone), *reversed(merged)]:
+        there = world.became_at_last(number)
+        if there is not None:
+            return there
+    found = [
+        number
+        for number in ours
+        if not world.customers[number].gone
+        and not world.customers[number].external
+        and set(addresses) & set(world.customers[number].addresses)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _take_row(world: World, addresses: Sequence[str], kind: str, *, updates: bool) -> None:
+    """What a row of an imported file does: known by its addresses, it adds what is new; known twice, it is refused."""
+    found = [
+        record
+        for record in world.customers
+        if record.org == 0 and not record.gone and set(addresses) & set(record.addresses)
+    ]
+    if not found:
+        world.customers.append(Record(list(addresses), kind=kind or "contact"))
+    elif len(found) == 1 and updates:
+        found[0].addresses = list(dict.fromkeys([*found[0].addresses, *addresses]))
+        found[0].kind = "contact" if found[0].kind == "contact" else kind or "lead"
+
+
 KINDS = (
     "mode",
     "mode",
@@ -474,6 +599,9 @@ KINDS = (
     "merge",
     "undo",
     "undo",
+    "upsert",
+    "upsert",
+    "imported",
     "person",
     "domain",
     "rule",

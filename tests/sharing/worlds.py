@@ -97,16 +97,28 @@ class Record:
     org: int = 0
     late: bool = False
     gone: bool = False
+    external: str = ""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A lead that was made a contact."""
+
+    customer: int
 
 
 @dataclass(frozen=True)
 class Gone:
-    """A record that was deleted, or merged into another, which got the addresses that it `brought` and `was` of another kind."""
+    """A record that was deleted, or merged into another.
+
+    That one got the addresses that it `brought`, `was` of another kind, or got its `external` id.
+    """
 
     customer: int
     kept: int | None = None
     brought: tuple[str, ...] = ()
     was: str = ""
+    external: str = ""
 
 
 @dataclass
@@ -149,13 +161,21 @@ class World:
     kept_threads: set[tuple[int, int]]
     salt: int
     page: int
-    #: What was deleted or merged and can be brought back, and the ticks that a merge handed on.
-    undoable: list[Gone] = field(default_factory=list)
+    #: What was deleted, merged or converted and can be undone, and the ticks that a merge handed on.
+    undoable: list[Gone | Converted] = field(default_factory=list)
     inherited: set[tuple[int, int, int]] = field(default_factory=set)
 
     def became(self, customer: int) -> int | None:
         """The record that a merged one became part of; None for one that was deleted."""
-        return next((gone.kept for gone in self.undoable if gone.customer == customer), None)
+        gone = (deed for deed in self.undoable if isinstance(deed, Gone))
+        return next((deed.kept for deed in gone if deed.customer == customer), None)
+
+    def became_at_last(self, customer: int) -> int | None:
+        """The record that is there of a customer: itself, or what it became part of; None if that was deleted."""
+        found: int | None = customer
+        while found is not None and self.customers[found].gone:
+            found = self.became(found)
+        return found
 
     def content(self, number: int) -> int:
         """The message whose bytes a message has: itself, unless it is a copy."""
