@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -35,19 +36,23 @@ FIELDS = {
 #: How other programs head such columns, in small letters and without anything else.
 _HEADINGS = {
     "kind": "kind type recordtype lifecyclestage leadorcontact",
-    "name": "name fullname contactname leadname displayname",
-    "first_name": "firstname givenname forename vorname prenom",
-    "last_name": "lastname surname familyname nachname nom",
-    "company": "company companyname organization organisation account accountname firma societe",
-    "email": "email emailaddress emails mail primaryemail workemail secondaryemail additionalemails otheremail",
-    "phone": "phone phonenumber telephone tel mobile mobilephone telefon",
-    "owner": "owner owneremail contactowner leadowner assignedto",
+    "name": "name fullname contactname leadname displayname personname",
+    "first_name": "firstname givenname forename vorname prenom personfirstname",
+    "last_name": "lastname surname familyname nachname nom personlastname",
+    "company": "company companyname organization organisation organizationname account accountname firma societe "
+    "associatedcompany primaryassociatedcompany",
+    "email": "email emailaddress emails mail primaryemail workemail secondaryemail additionalemails otheremail "
+    "emailvalue emailaddresses personemail personemailwork personemailhome personemailother",
+    "phone": "phone phonenumber telephone tel mobile mobilephone telefon businessphone workphone phonevalue "
+    "personphone personphonework",
+    "owner": "owner owneremail contactowner leadowner accountowner personowner recordowner assignedto",
     "notes": "notes note description comments comment",
 }
 _FIELD_OF = {heading: name for name, headings in _HEADINGS.items() for heading in headings.split()}
 _KINDS = {"lead": "lead", "leads": "lead", "contact": "contact", "contacts": "contact", "customer": "contact"}
 _SEPARATORS = re.compile(r"[;,\s]+")
 _DELIMITERS = ",;\t|"
+_QUOTED = re.compile('"[^"]*"')
 #: In characters; more would not fit into the columns.
 _LONGEST_NAME = 100
 _LONGEST = {"company": 200, "phone": 50, "notes": 20_000}
@@ -83,7 +88,7 @@ class Table:
         first = head.decode(encoding, "ignore").lstrip("\r\n").partition("\n")[0]
         if "\0" in first:
             raise Unreadable("This is no CSV file. Save the table as CSV (comma-separated values) first.")
-        delimiter = max(_DELIMITERS, key=first.count)
+        delimiter = max(_DELIMITERS, key=_QUOTED.sub("", first).count)
         columns = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
         if not any(columns):
             raise Unreadable("The first row has to name the columns, and it is empty.")
@@ -225,7 +230,9 @@ class Import:
         if not {"email", "name", "last_name"} & set(self.mapping):
             raise Unreadable("No column is a name or an e-mail address. Say which one is.")
         colleagues = User.objects.for_organization(self.organization).filter(is_active=True)
-        self._owners = {user.email: user.pk for user in colleagues}
+        names = Counter(user.name.lower() for user in colleagues)
+        self._owners = {user.name.lower(): user.pk for user in colleagues if names[user.name.lower()] == 1}
+        self._owners |= {user.email: user.pk for user in colleagues}
         self._would_be: set[str] = set()
 
     def batches(self, rows: Iterable[tuple[int, list[str] | None]]) -> Iterator[Batch]:
@@ -277,9 +284,11 @@ class Import:
                 raise RowRefused(f"“{given['kind']}” is neither lead nor contact.")
             fields["kind"] = _KINDS[given["kind"].lower()]
         if "owner" in given:
-            owner = self._owners.get(normalize_address(given["owner"]) or "")
+            owner = self._owners.get(normalize_address(given["owner"]) or given["owner"].lower())
             if owner is None:
-                raise RowRefused(f"No active colleague has the address {given['owner']}.")
+                raise RowRefused(
+                    f"“{given['owner']}” is no active colleague, or several. Name the owner by e-mail address."
+                )
             fields["owner_id"] = owner
         return fields
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import IO
 
@@ -81,7 +82,8 @@ def upload(user: User, file: UploadedFile[bytes]) -> CustomerImport:
             mapping=guess_mapping(table.columns),
         )
         file.seek(0)
-        for number, data in enumerate(file.chunks(_CHUNK_BYTES)):
+        # Not `chunks()`: what an upload has in memory comes in one.
+        for number, data in enumerate(iter(partial(file.read, _CHUNK_BYTES), b"")):
             ImportChunk.objects.create(of=made, number=number, data=data)
     return made
 
@@ -90,8 +92,9 @@ def upload(user: User, file: UploadedFile[bytes]) -> CustomerImport:
 def _opened(work: CustomerImport, chunks: int | None = None) -> Iterator[IO[bytes]]:
     """The uploaded file, or its first `chunks` only."""
     with tempfile.SpooledTemporaryFile(max_size=_CHUNK_BYTES) as file:
-        for data in work.chunks.order_by("number").values_list("data", flat=True)[:chunks].iterator(chunk_size=1):
-            file.write(data)
+        # One at a time: a driver holds all rows of an answer, and more than once each.
+        for pk in list(work.chunks.order_by("number").values_list("pk", flat=True)[:chunks]):
+            file.write(work.chunks.values_list("data", flat=True).get(pk=pk))
         yield file
 
 

@@ -1,4 +1,7 @@
-"""Importing leads and contacts: upload, choice of columns, check, import, and what could not be imported (R28)."""
+"""Importing leads and contacts: upload, choice of columns, check, import, and what could not be imported (R28).
+
+For administrators: members enter records one by one.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import messages as notices
-from django.contrib.auth.decorators import login_required
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -19,7 +21,7 @@ from customers.importing import FIELDS, Unreadable
 from customers.models import Customer, CustomerImport
 from customers.tasks import hint_import
 from portal.downloads import csv_file
-from portal.requests import member
+from portal.requests import administrators_only, member
 
 SHOWN = 20
 LISTED = 20
@@ -70,7 +72,7 @@ class ColumnsForm(forms.Form):
         return [self.cleaned_data[name] for name in self._names]
 
 
-@login_required
+@administrators_only
 @require_http_methods(["GET", "POST"])
 def import_list(request: HttpRequest) -> HttpResponse:
     """Upload a file; one's own imports."""
@@ -85,7 +87,7 @@ def import_list(request: HttpRequest) -> HttpResponse:
     return render(request, "customers/imports.html", context)
 
 
-@login_required
+@administrators_only
 @require_http_methods(["GET", "POST"])
 def import_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One import: its columns to choose, then how far it is, then what came of it."""
@@ -107,7 +109,7 @@ def import_page(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "customers/import.html", _shown(work) | ({"form": form} if form else {}))
 
 
-@login_required
+@administrators_only
 @require_safe
 def import_progress(request: HttpRequest, pk: int) -> HttpResponse:
     """How far it is, for htmx; once the worker is done, the page is asked for anew."""
@@ -118,7 +120,7 @@ def import_progress(request: HttpRequest, pk: int) -> HttpResponse:
     return answer
 
 
-@login_required
+@administrators_only
 @require_POST
 def import_start(request: HttpRequest, pk: int) -> HttpResponse:
     """Import what was checked."""
@@ -132,7 +134,7 @@ def import_start(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(work)
 
 
-@login_required
+@administrators_only
 @require_POST
 def import_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Stop it."""
@@ -144,7 +146,7 @@ def import_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(work)
 
 
-@login_required
+@administrators_only
 @require_safe
 def import_errors(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """The rows that could not be imported, as a file to correct and import."""

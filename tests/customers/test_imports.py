@@ -66,6 +66,15 @@ def test_a_check_says_what_an_import_does_and_saves_nothing(rep: User) -> None:
     assert not ImportChunk.objects.exists()
 
 
+def test_a_file_is_kept_in_pieces(rep: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker holds of it at once does not grow with it, wherever the server had put it."""
+    monkeypatch.setattr(imports, "_CHUNK_BYTES", 16)
+    work = factories.upload(rep, TABLE)
+    pieces = [bytes(chunk.data) for chunk in work.chunks.order_by("number")]
+    assert b"".join(pieces) == TABLE.encode()
+    assert {len(piece) for piece in pieces[:-1]} == {16}
+
+
 def test_rows_with_errors_can_be_corrected_and_imported(rep: User) -> None:
     """R28: the error file."""
     work = imported(checked(rep))

@@ -28,7 +28,7 @@ TABLE = "Full name;Mail;Rating\nBea Stone;bea@acme.example;good\nNobody;no addre
 @pytest.fixture
 def ann() -> User:
     """Who imports."""
-    return factories.user(name="Ann")
+    return factories.user(name="Ann", role=User.Role.ADMIN)
 
 
 @pytest.fixture
