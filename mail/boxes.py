@@ -75,13 +75,18 @@ class Box:
         found = self.messages().filter(thread__in=threads)
         return found if upto is None else found.filter(pk__lte=upto)
 
-    def candidates(self, place: Place | None = None, *, first: int = FIRST) -> Candidates:
+    def candidates(self, place: Place | None = None, *, first: int | None = None) -> Candidates:
         """The way through it, newest first; what is met may not be in it, nothing in it is missed."""
+        first = first or FIRST
         if self.label is not None:
             return Candidates(Labelling.objects.filter(label=self.label), place, pk="message", first=first)
-        if self.folder is None:
-            return Candidates(Message.objects.owned_by(self.owner).filter(is_starred=True), place, first=first)
         return Candidates(self.messages(), place, first=first)
+
+    def take(self, candidates: Candidates) -> list[Message]:
+        """What is in it among the next candidates, newest first; one query, with a label two."""
+        if self.label is None:
+            return candidates.take_messages()
+        return list(self.messages().filter(pk__in=candidates.take()).newest_first())
 
     def as_selection(self) -> dict[str, Any]:
         """What `from_selection` makes the box of again."""
@@ -145,8 +150,7 @@ def page_of(box: Box, cursor: str = "") -> Page:
     heads: dict[int, Message] = {}
     earlier: set[int] = set()
     while candidates.can_go_on:
-        taken = candidates.take()
-        found = list(box.messages().filter(pk__in=taken).newest_first()) if taken else []
+        found = box.take(candidates)
         if before is not None:
             same = box.of([message.thread_id for message in found]).filter(before.upto())
             earlier |= set(same.order_by().values_list("thread", flat=True).distinct())
@@ -214,7 +218,7 @@ def labels_of(user: User) -> list[Label]:
 class _CountOf(Subquery):
     """How many rows a subquery has, which may have a limit."""
 
-    template = "(SELECT COUNT(*) FROM %(subquery)s counted)"
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
     output_field = IntegerField()
 
 

@@ -19,7 +19,7 @@ from accounts.mailboxes import NotPossible
 from accounts.models import User
 from mail.boxes import Box
 from mail.cursors import Place
-from mail.models import Change, Deed, Folder, Label, Labelling, Message
+from mail.models import Change, Deed, Folder, Label, Labelling, Message, MessageQuerySet
 from mail.removal import delete_for_good
 
 Kind = Deed.Kind
@@ -99,26 +99,26 @@ def delete_message(message: Message) -> bool:
 def do(
     kind: Deed.Kind,
     box: Box,
-    threads: Sequence[int] | None,
+    chosen: MessageQuerySet | None,
     *,
     upto: int | None = None,
     folder: Folder | None = None,
     label: Label | None = None,
 ) -> Deed:
-    """Do something to the messages in a box: those of some conversations, or with None all of them.
+    """Do something to messages in a box: the `chosen` ones of its messages, or with None all that it holds.
 
-    What was filed after the message `upto`, which its owner has not seen in the list, is left alone. Starring marks the
-    newest message of a conversation, taking the star off all of them. Only what is in Trash is deleted for good.
+    Of all, what was filed after the message `upto`, which its owner has not seen in the list, is left alone. Starring
+    marks the newest chosen message of a conversation, taking the star off all. Only what is in Trash is deleted for good.
 
     Raises:
         NotPossible: the folder or label is somebody else's, or the folder is Drafts.
     """
     owner = box.owner
     _forget(owner)
-    if threads is None:
+    if chosen is None:
         return _begin(kind, box, upto, folder, label)
     with transaction.atomic():
-        ids = list(box.of(threads, upto).newest_first().values_list("pk", "thread"))
+        ids = list(chosen.newest_first().values_list("pk", "thread_id"))
         if kind == Kind.STAR:
             newest: dict[int, int] = {}
             for pk, thread in ids:
@@ -131,7 +131,7 @@ def do(
         for start in range(0, len(wanted), AT_ONCE):
             _take(deed, wanted[start : start + AT_ONCE])
         deed.save(update_fields=["done"])
-    return deed
+        return _kept(deed)
 
 
 def undo(owner: User, pk: int) -> Deed:
@@ -195,6 +195,13 @@ def _begin(kind: Deed.Kind, box: Box, upto: int | None, folder: Folder | None, l
         )
         work_on(deed.pk)
         deed.refresh_from_db()
+        return _kept(deed)
+
+
+def _kept(deed: Deed) -> Deed:
+    """The deed, which is forgotten at once if it changed nothing."""
+    if not deed.done and not deed.is_going_on:
+        deed.delete()
     return deed
 
 

@@ -56,14 +56,25 @@ class Candidates:
 
     def take(self) -> set[int]:
         """The ids of the next ones; one query."""
+        found = list(self._next().values_list(self._pk, "date"))
+        self._went_to(len(found), Place(found[-1][1], found[-1][0]) if found else None)
+        return {pk for pk, _ in found}
+
+    def take_messages(self) -> list[Message]:
+        """The next ones themselves, where the rows are messages; one query."""
+        found: list[Message] = list(self._next())
+        self._went_to(len(found), Place(found[-1].date, found[-1].pk) if found else None)
+        return found
+
+    def _next(self) -> QuerySet[Any]:
         rows = self._rows if self.place is None else self._rows.filter(self.place.after(pk=self._pk))
-        found = list(rows.order_by("-date", f"-{self._pk}").values_list(self._pk, "date")[: self._size])
-        self.is_last = len(found) < self._size
+        return rows.order_by("-date", f"-{self._pk}")[: self._size]
+
+    def _went_to(self, count: int, place: Place | None) -> None:
+        self.is_last = count < self._size
         self._steps -= 1
         self._size *= GROWTH
-        if found:
-            self.place = Place(found[-1][1], found[-1][0])
-        return {pk for pk, _ in found}
+        self.place = place or self.place
 
 
 def judge(candidates: Collection[int], messages: MessageQuerySet, reader: User | None = None) -> list[Row]:

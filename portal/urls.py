@@ -5,8 +5,10 @@ from django.urls import include, path
 
 from portal import (
     administration,
+    arranging,
     attachments,
     audit_log,
+    bulk,
     connecting,
     consolidating,
     customers,
@@ -44,6 +46,8 @@ urlpatterns = [
     path("", include(removal)),
     path("", include(retention)),
     path("", include(reading)),
+    path("", include(bulk)),
+    path("", include(arranging)),
     path("", include(message)),
     path("", include(attachments)),
     path("", include(shared)),

@@ -24,6 +24,7 @@ register = template.Library()
 _HUES = 6
 SELECTED = mark_safe(" selected")
 _TONES = {"success": "ok", "error": "error", "warning": "warn"}
+_FOLDER_ICONS = {"inbox": "inbox", "sent": "send", "drafts": "draft", "trash": "trash"}
 _TONE_ICONS = {"ok": "check", "error": "error", "warn": "alert"}
 
 
@@ -32,6 +33,21 @@ _TONE_ICONS = {"ok": "check", "error": "error", "warn": "alert"}
 def icon(name: str) -> str:
     """An icon of the sprite `static/icons.svg`, hidden from screen readers: the words beside it say the same."""
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', static("icons.svg"), name)
+
+
+@register.filter
+def folder_icon(kind: str) -> str:
+    """The name of the icon of a folder of this kind."""
+    return _FOLDER_ICONS.get(kind, "folder")
+
+
+@register.simple_tag
+def label_dot(colour: str) -> str:
+    """A dot in a label's colour, as an attribute of SVG: the page's policy allows no style."""
+    return format_html(
+        '<svg class="label-dot" viewBox="0 0 10 10" aria-hidden="true"><circle cx="5" cy="5" r="5" fill="{}"/></svg>',
+        colour,
+    )
 
 
 @register.inclusion_tag("includes/avatar.html")

@@ -35,7 +35,7 @@ from fetcher.models import FetchRun
 from mail.arranging import Wanted, arrange_folders, arrange_labels
 from mail.consolidating import consolidate
 from mail.deeds import delete_message, label_message, move_message
-from mail.models import Folder, Message, Notification
+from mail.models import Deed, Folder, Message, Notification
 from mail.notifying import note
 from sharing.policies import keep_private
 from sharing.rules import set_rule
@@ -59,6 +59,9 @@ PLACES = {
     "contacts/<int:pk>": "contact",
     "leads/<int:pk>": "lead",
     "mail/<int:pk>": "folder",
+    "mail/deeds/<int:pk>": "deed",
+    "mail/folders/<int:pk>": "folder",
+    "mail/labels/<int:pk>": "label",
     "mail/messages/<int:pk>": "message",
     "mail/threads/<int:pk>": "thread",
     "notifications/<int:pk>": "notification",
@@ -201,6 +204,11 @@ BODIES: dict[str, dict[str, Any] | Callable[[Ids], dict[str, Any]]] = {
     "POST contacts/<int:pk>/share/": {"share": "on"},
     "POST leads/<int:pk>/edit/": _CUSTOMER_FORM,
     "POST leads/<int:pk>/share/": {"share": "on"},
+    "POST mail/<int:pk>/": {"everything": str(10**12), "deed": "star"},
+    "POST mail/folders/<int:pk>/": {"name": "Walked"},
+    "POST mail/folders/<int:pk>/remove/": lambda ids: {"into": ids.get("inbox", 0)},
+    "POST mail/labels/<int:pk>/": {"everything": str(10**12), "deed": "star"},
+    "POST mail/labels/<int:pk>/edit/": {"name": "Walked", "colour": "#6b7280"},
     "POST mail/messages/<int:pk>/private/": {"private": "on"},
     "POST mail/threads/<int:pk>/private/": {"private": "on"},
     "POST settings/email/<int:pk>/edit/": _MAILBOX_FORM,
@@ -304,11 +312,16 @@ IN_FORMS = {
     "POST leads/<int:pk>/edit/ owner": _OWNER_IN_FORM,
     "POST contacts/<int:pk>/merge/ other": InBody("lead", lambda pk: {"other": pk}),
     "POST leads/<int:pk>/merge/ other": InBody("contact", lambda pk: {"other": pk}),
+    "POST mail/ thread": InBody("thread", lambda pk: {"thread": [pk], "deed": "star"}),
+    "POST mail/ message": InBody("message", lambda pk: {"message": [pk], "deed": "star"}),
+    "POST mail/ move": InBody("folder", lambda pk: {"everything": str(10**12), "move": pk}),
+    "POST mail/ label": InBody("label", lambda pk: {"everything": str(10**12), "label": pk}),
+    "POST mail/folders/<int:pk>/remove/ into": InBody("inbox", lambda pk: {"into": pk}),
     "POST contacts/share/ customer": InBody("contact", lambda pk: {"customer": [pk], "share": "on", "confirmed": "on"}),
     "POST leads/share/ customer": InBody("lead", lambda pk: {"customer": [pk], "share": "on", "confirmed": "on"}),
 }
 #: Fields that choose a row, in the portal's form classes: each must have its lines in `IN_FORMS`.
-FORM_FIELDS = frozenset({"portal.customers.CustomerForm.owner"})
+FORM_FIELDS = frozenset({"portal.arranging.RemovalForm.into", "portal.customers.CustomerForm.owner"})
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 HTMX = {"HX-Request": "true"}
@@ -522,9 +535,11 @@ def _ids_of(message: Message) -> Ids:
         "thread": message.thread_id,
         "mailbox": message.mailbox_id,
         "folder": account.folders.get(kind=Folder.Kind.CUSTOM).pk,
+        "inbox": account.folders.get(kind=Folder.Kind.INBOX).pk,
         "label": account.labels.get().pk,
         "import": factories.checked_import(message.owner).pk,
         "notification": message.owner.notifications.get(message=message).pk,
+        "deed": Deed.objects.create(owner=message.owner, kind=Deed.Kind.READ).pk,
     }
 
 

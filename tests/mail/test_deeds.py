@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -48,6 +49,11 @@ def received(mailbox: Mailbox, count: int = 1) -> list[Message]:
     return [factories.message(mailbox=mailbox, date=START + timedelta(minutes=number)) for number in range(count)]
 
 
+def to(kind: Deed.Kind, box: Box, threads: list[int] | None, upto: int | None = None, **given: Any) -> Deed:
+    """Do something to conversations in a box, or with None to all of it."""
+    return do(kind, box, None if threads is None else box.of(threads, upto), upto=upto, **given)
+
+
 def places(*messages: Message) -> list[str]:
     """The names of the folders that messages are in now."""
     found = dict(Message.objects.filter(pk__in=[each.pk for each in messages]).values_list("pk", "folder__name"))
@@ -60,9 +66,9 @@ def test_moving_and_undoing_puts_each_message_back_where_it_was(ann: Mailbox) ->
     one, other = received(ann, 2)
     deeds.move_message(other, offers)
     label = add_label(ann.owner.mail_account, "Hot", "#c2413b")
-    do(Kind.LABEL, inbox(ann), [one.thread_id], label=label)
-    do(Kind.LABEL, Box(ann.owner, offers), [other.thread_id], label=label)
-    deed = do(Kind.MOVE, Box(ann.owner, label=label), [one.thread_id, other.thread_id], folder=old)
+    to(Kind.LABEL, inbox(ann), [one.thread_id], label=label)
+    to(Kind.LABEL, Box(ann.owner, offers), [other.thread_id], label=label)
+    deed = to(Kind.MOVE, Box(ann.owner, label=label), [one.thread_id, other.thread_id], folder=old)
     assert (deed.done, places(one, other)) == (2, ["Old", "Old"])
     assert undo(ann.owner, deed.pk).restored == 2
     assert places(one, other) == ["Inbox", "Offers"]
@@ -72,7 +78,7 @@ def test_undoing_leaves_alone_what_was_changed_since(ann: Mailbox) -> None:
     """R31: compare and set; a second undo does nothing more."""
     offers = add_folder(ann.owner.mail_account, "Offers")
     one, other = received(ann, 2)
-    deed = do(Kind.MOVE, inbox(ann), [one.thread_id, other.thread_id], folder=folder(ann, "trash"))
+    deed = to(Kind.MOVE, inbox(ann), [one.thread_id, other.thread_id], folder=folder(ann, "trash"))
     deeds.move_message(other, offers)
     assert undo(ann.owner, deed.pk).restored == 1
     assert places(one, other) == ["Inbox", "Offers"]
@@ -90,7 +96,7 @@ def test_undoing_a_mark_changes_back_only_what_the_deed_changed(ann: Mailbox, ki
     one, other = received(ann, 2)
     Message.objects.filter(pk=one.pk).update(**{field: value})
     Message.objects.filter(pk=other.pk).update(**{field: not value})
-    deed = do(kind, inbox(ann), [one.thread_id, other.thread_id])
+    deed = to(kind, inbox(ann), [one.thread_id, other.thread_id])
     assert deed.done == 1
     assert set(Message.objects.values_list(field, flat=True)) == {value}
     undo(ann.owner, deed.pk)
@@ -102,12 +108,12 @@ def test_labels_are_put_on_taken_off_and_both_undone(ann: Mailbox) -> None:
     label = add_label(ann.owner.mail_account, "Hot", "#c2413b")
     one, other = received(ann, 2)
     deeds.label_message(one, [label])
-    on = do(Kind.LABEL, inbox(ann), [one.thread_id, other.thread_id], label=label)
+    on = to(Kind.LABEL, inbox(ann), [one.thread_id, other.thread_id], label=label)
     assert on.done == 1
     assert set(Labelling.objects.values_list("message", "date")) == {(each.pk, each.date) for each in (one, other)}
     undo(ann.owner, on.pk)
     assert list(label.messages.all()) == [one]
-    off = do(Kind.UNLABEL, inbox(ann), [one.thread_id, other.thread_id], label=label)
+    off = to(Kind.UNLABEL, inbox(ann), [one.thread_id, other.thread_id], label=label)
     assert not label.messages.exists()
     undo(ann.owner, off.pk)
     assert list(label.messages.all()) == [one]
@@ -117,10 +123,10 @@ def test_starring_marks_the_newest_message_and_unstarring_all(ann: Mailbox) -> N
     """R31."""
     first = factories.message(mailbox=ann, message_id="first@x", date=START)
     second = factories.message(mailbox=ann, references=["first@x"], date=START + timedelta(hours=1))
-    do(Kind.STAR, inbox(ann), [first.thread_id])
+    to(Kind.STAR, inbox(ann), [first.thread_id])
     assert list(Message.objects.filter(is_starred=True)) == [second]
     deeds.mark_message(first, is_starred=True)
-    do(Kind.UNSTAR, inbox(ann), [first.thread_id])
+    to(Kind.UNSTAR, inbox(ann), [first.thread_id])
     assert not Message.objects.filter(is_starred=True).exists()
 
 
@@ -131,7 +137,7 @@ def test_restoring_puts_mail_where_such_mail_is_filed(ann: Mailbox) -> None:
     trash = folder(ann, "trash")
     for message in (got, sent):
         deeds.move_message(message, trash)
-    deed = do(Kind.RESTORE, Box(ann.owner, trash), [got.thread_id, sent.thread_id])
+    deed = to(Kind.RESTORE, Box(ann.owner, trash), [got.thread_id, sent.thread_id])
     assert places(got, sent) == ["Inbox", "Sent"]
     undo(ann.owner, deed.pk)
     assert places(got, sent) == ["Trash", "Trash"]
@@ -141,8 +147,8 @@ def test_only_what_is_in_trash_is_deleted_for_good_and_that_is_final(ann: Mailbo
     """R31, R10: the fetcher keeps its memory of the message, without it."""
     kept, gone = received(ann, 2)
     deeds.move_message(gone, folder(ann, "trash"))
-    assert do(Kind.DELETE, inbox(ann), [kept.thread_id]).done == 0
-    deed = do(Kind.DELETE, Box(ann.owner, folder(ann, "trash")), [gone.thread_id])
+    assert to(Kind.DELETE, inbox(ann), [kept.thread_id]).done == 0
+    deed = to(Kind.DELETE, Box(ann.owner, folder(ann, "trash")), [gone.thread_id])
     assert deed.done == 1
     assert list(Message.objects.all()) == [kept]
     assert SeenUid.objects.filter(message=None).count() == 1
@@ -155,14 +161,14 @@ def test_nobody_touches_or_undoes_the_mail_of_others(ann: Mailbox) -> None:
     """R1, R23: nor do others' folders and labels take it."""
     ben = factories.mailbox(owner=factories.user(organization=ann.owner.organization))
     message = factories.message(mailbox=ann)
-    assert do(Kind.READ, inbox(ben), [message.thread_id]).total == 0
-    assert do(Kind.READ, Box(ben.owner), [message.thread_id]).total == 0
+    assert to(Kind.READ, inbox(ben), [message.thread_id]).total == 0
+    assert to(Kind.READ, Box(ben.owner), [message.thread_id]).total == 0
     theirs = add_folder(ben.owner.mail_account, "Mine"), add_label(ben.owner.mail_account, "Mine", "#c2413b")
     with pytest.raises(NotPossible):
-        do(Kind.MOVE, inbox(ann), [message.thread_id], folder=theirs[0])
+        to(Kind.MOVE, inbox(ann), [message.thread_id], folder=theirs[0])
     with pytest.raises(NotPossible):
-        do(Kind.LABEL, inbox(ann), [message.thread_id], label=theirs[1])
-    deed = do(Kind.READ, inbox(ann), [message.thread_id])
+        to(Kind.LABEL, inbox(ann), [message.thread_id], label=theirs[1])
+    deed = to(Kind.READ, inbox(ann), [message.thread_id])
     with pytest.raises(NotPossible):
         undo(ben.owner, deed.pk)
     assert Message.objects.get().is_read
@@ -173,7 +179,7 @@ def test_drafts_takes_nothing_that_is_not_being_written(ann: Mailbox) -> None:
     message = factories.message(mailbox=ann)
     for threads in ([message.thread_id], None):
         with pytest.raises(NotPossible):
-            do(Kind.MOVE, inbox(ann), threads, folder=folder(ann, "drafts"))
+            to(Kind.MOVE, inbox(ann), threads, folder=folder(ann, "drafts"))
 
 
 def test_what_arrived_after_the_list_was_shown_is_left_alone(ann: Mailbox) -> None:
@@ -181,7 +187,7 @@ def test_what_arrived_after_the_list_was_shown_is_left_alone(ann: Mailbox) -> No
     seen = factories.message(mailbox=ann, message_id="first@x")
     unseen = factories.message(mailbox=ann, references=["first@x"])
     trash = folder(ann, "trash")
-    do(Kind.MOVE, inbox(ann), [seen.thread_id], upto=seen.pk, folder=trash)
+    to(Kind.MOVE, inbox(ann), [seen.thread_id], upto=seen.pk, folder=trash)
     assert places(seen, unseen) == ["Trash", "Inbox"]
     deeds.move_message(seen, folder(ann, "inbox"))
     do(Kind.MOVE, inbox(ann), None, upto=seen.pk, folder=trash)
@@ -191,11 +197,11 @@ def test_what_arrived_after_the_list_was_shown_is_left_alone(ann: Mailbox) -> No
 def test_undo_is_for_a_while_and_what_is_over_is_forgotten(ann: Mailbox) -> None:
     """R31."""
     message = factories.message(mailbox=ann)
-    deed = do(Kind.READ, inbox(ann), [message.thread_id])
+    deed = to(Kind.READ, inbox(ann), [message.thread_id])
     Deed.objects.update(at=timezone.now() - deeds.UNDO_FOR - timedelta(seconds=1))
     with pytest.raises(NotPossible):
         undo(ann.owner, deed.pk)
-    do(Kind.UNREAD, inbox(ann), [message.thread_id])
+    to(Kind.UNREAD, inbox(ann), [message.thread_id])
     assert not Deed.objects.filter(pk=deed.pk).exists()
 
 
@@ -281,7 +287,7 @@ def test_a_thousand_messages_take_a_few_statements(ann: Mailbox) -> None:
     for kind in (Kind.READ, Kind.MOVE):
         with CaptureQueriesContext(connection) as queries:
             target = folder(ann, "trash") if kind == Kind.MOVE else None
-            assert do(kind, inbox(ann), [message.thread_id], folder=target).done == 1000
+            assert to(kind, inbox(ann), [message.thread_id], folder=target).done == 1000
         assert len(queries) <= 18, [query["sql"][:80] for query in queries]
 
 

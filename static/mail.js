@@ -1,0 +1,227 @@
+/*
+The Email tab at work: selecting, the place in the list after a deed, what is open, mail that arrives. Without it links and
+forms do the same, a page at a time. The server renders every row; here they are only put where they belong.
+*/
+"use strict";
+
+(() => {
+  const LOOK = 20_000;
+  const LOOK_HIDDEN = 120_000;
+  const by = (id) => document.getElementById(id);
+  const rows = () => [...document.querySelectorAll("#conversations > [data-item]")];
+  const boxes = () => rows().map((row) => row.querySelector("input[name=thread]"));
+  const linkOf = (row) => row?.querySelector("[data-item-link]");
+  let anchor = null;
+  let focused = "";
+  let opened = "";
+  let arrived = 0;
+
+  // --- selecting -----------------------------------------------------------------------------------------------------
+
+  // A click with Shift takes what lies between it and the click before.
+  document.addEventListener("click", (event) => {
+    const box = event.target.closest("input[name=thread]");
+    if (!box) return;
+    const all = boxes();
+    const from = all.indexOf(anchor);
+    const to = all.indexOf(box);
+    if (event.shiftKey && from >= 0 && from !== to) {
+      for (const each of all.slice(Math.min(from, to), Math.max(from, to) + 1)) each.checked = box.checked;
+      box.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+    anchor = box;
+  });
+
+  // Less than all that is shown is never everything.
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("input[name=thread]") && !event.target.checked) by("everything").replaceChildren();
+  });
+
+  const current = () =>
+    document.activeElement?.closest("#conversations > [data-item]") || document.querySelector("#conversations > [aria-current]");
+
+  // What works on the selection takes the conversation at hand if nothing is ticked.
+  document.addEventListener(
+    "click",
+    (event) => {
+      const control = event.target.closest("[data-on-selection]");
+      if (!control || !control.closest("#mail-form") || boxes().some((box) => box.checked)) return;
+      const row = current();
+      if (!row) {
+        event.preventDefault();
+        event.stopPropagation();
+        return;
+      }
+      row.querySelector("input[name=thread]").checked = true;
+    },
+    true,
+  );
+
+  // --- the place in the list -----------------------------------------------------------------------------------------
+
+  // A row that is taken out or put in anew hands the focus on: to itself, else to its neighbour.
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const row = event.detail.target;
+    if (!row?.matches?.("#conversations > [data-item]")) return;
+    const all = rows();
+    const at = all.indexOf(row);
+    if (row.contains(document.activeElement)) focused = row.id;
+    if (event.detail.fragment && focused === row.id && event.detail.shouldSwap) {
+      const next = all[at + 1] || all[at - 1];
+      focused = `${row.id} ${next?.id || ""}`;
+    }
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    if (!focused) return;
+    const row = focused.split(" ").map(by).find(Boolean);
+    focused = "";
+    linkOf(row)?.focus({ preventScroll: true });
+    row?.scrollIntoView({ block: "nearest" });
+  });
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.id !== "mail-form") return;
+    for (const menu of document.querySelectorAll("#mail-form details.menu[open]")) menu.open = false;
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.target.id !== "mail-form" || !event.detail.successful) return;
+    if (document.querySelector("dialog[data-modal]")) return;
+    clearSelection();
+    if (opened && !by(opened)) closeMessage();
+    showOpened();
+  });
+
+  const clearSelection = () => {
+    for (const box of boxes()) box.checked = false;
+    const all = by("select-all");
+    all.checked = all.indeterminate = false;
+    by("everything").replaceChildren();
+  };
+
+  // --- the open message ----------------------------------------------------------------------------------------------
+
+  const showOpened = () => {
+    for (const row of rows()) {
+      if (row.id === opened) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
+    }
+  };
+  const here = () => {
+    const url = new URL(location.href);
+    url.searchParams.delete("message");
+    return url;
+  };
+  const closeMessage = () => {
+    opened = "";
+    by("reading-pane").replaceChildren(by("nothing-open").content.cloneNode(true));
+    if (new URLSearchParams(location.search).has("message")) history.pushState({ htmx: true }, "", here());
+    showOpened();
+  };
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const row = event.target.closest?.("#conversations > [data-item]");
+    if (!row || event.detail.target.id !== "reading-pane") return;
+    opened = row.id;
+    showOpened();
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id !== "reading-pane") return;
+    document.querySelector(".mailbox__reading").scrollTop = 0;
+    const thread = opened.replace("conversation-", "");
+    if (thread && by(opened)?.classList.contains("is-unread")) refresh({ row: thread });
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-closes-message]")) return;
+    event.preventDefault();
+    const row = by(opened);
+    closeMessage();
+    linkOf(row)?.focus();
+  });
+
+  // --- mail that arrives ---------------------------------------------------------------------------------------------
+
+  const refresh = (values) => {
+    const live = document.querySelector("[data-live]");
+    if (!live) return;
+    window.htmx.ajax("GET", live.dataset.live, { source: "#mail-scroll", target: "#mail-arrivals", values });
+  };
+  let looked = Date.now();
+  const look = () => {
+    const newest = by("mail-newest");
+    if (!newest || Date.now() - looked < (document.hidden ? LOOK_HIDDEN : LOOK)) return;
+    looked = Date.now();
+    refresh({ since: newest.value });
+  };
+
+  // Rows come into the order of the list; one that was there keeps its tick and its focus.
+  const place = (row) => {
+    const list = by("conversations");
+    const old = [...list.children].find((each) => each.id === row.id);
+    if (old) {
+      row.querySelector("input[name=thread]").checked = old.querySelector("input[name=thread]").checked;
+      if (old.contains(document.activeElement)) focused = row.id;
+      old.remove();
+    }
+    const at = Number(row.dataset.at);
+    const before = [...list.children].find((each) => !each.dataset.at || Number(each.dataset.at) < at);
+    if (before && !before.dataset.at) return; // older than all that is shown: it comes with the next page
+    if (before) before.before(row);
+    else list.append(row);
+    if (row.id === opened) row.setAttribute("aria-current", "true");
+  };
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id !== "mail-arrivals") return;
+    const scroll = by("mail-scroll");
+    const before = scroll.scrollHeight;
+    const top = scroll.scrollTop;
+    for (const row of [...event.detail.target.children]) place(row);
+    event.detail.target.replaceChildren();
+    if (top < 8) return;
+    scroll.scrollTop = top + scroll.scrollHeight - before;
+    arrived += Number(by("mail-newest").dataset.arrived || 0);
+    const hint = by("mail-hint");
+    hint.hidden = !arrived;
+    hint.textContent = arrived === 1 ? "1 new message" : `${arrived} new messages`;
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#mail-hint")) by("mail-scroll").scrollTo({ top: 0 });
+  });
+  document.addEventListener(
+    "scroll",
+    (event) => {
+      if (event.target.id !== "mail-scroll" || event.target.scrollTop >= 8) return;
+      arrived = 0;
+      by("mail-hint").hidden = true;
+    },
+    true,
+  );
+
+  // --- questions -----------------------------------------------------------------------------------------------------
+
+  document.addEventListener("htmx:oobAfterSwap", () => {
+    const dialog = document.querySelector("dialog[data-modal]:not([open])");
+    dialog?.showModal();
+  });
+  document.addEventListener("click", (event) => {
+    const dialog = event.target.closest("[data-closes-dialog]")?.closest("dialog");
+    if (!dialog) return;
+    dialog.close();
+    dialog.replaceChildren();
+    delete dialog.dataset.modal;
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-reload]")) return;
+    event.preventDefault();
+    location.reload();
+  });
+
+  document.addEventListener("DOMContentLoaded", () => {
+    opened = document.querySelector("#conversations > [aria-current]")?.id || "";
+    setInterval(look, 1000);
+  });
+  document.addEventListener("htmx:historyRestore", () => {
+    opened = document.querySelector("#conversations > [aria-current]")?.id || "";
+    linkOf(by(opened))?.focus();
+  });
+  document.addEventListener("visibilitychange", look);
+})();
