@@ -51,6 +51,11 @@ _ENHANCED = {
     "555": "5.5.4",
 }
 _BARE_REPLY = re.compile(r"\A([245]\d\d) (?!\d\.\d)")
+#: RFC 5321 section 4.1.2: a path, with the route that nobody uses any more before it, and what follows.
+_PATH = re.compile(
+    r"""<(?:@[^\x00-\x20<>:]{1,512}:)?"""
+    r"""((?:"(?:[^\x00-\x1f"\\\x7f]|\\[\x20-\x7e])*"|[^\x00-\x20<>"@\\\x7f]+)@[^\x00-\x20<>@\x7f]+)?>[ ]*(.*)"""
+)
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.:\[\]-]")
 
 
@@ -303,6 +308,11 @@ class _Connection(LMTP):
         literal = f"IPv6:{self._peer}" if ":" in self._peer else self._peer
         date = format_datetime(timezone.now())
         return f"Received: from {name} ([{literal}])\r\n\tby {self.hostname} with {protocol};\r\n\t{date}\r\n"
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """The address in a path and what follows; aiosmtpd's reading of it stumbles over what strangers send."""
+        path = _PATH.fullmatch(arg.strip())
+        return (path[1] or "<>", path[2]) if path else (None, None)
 
     def _hold(self, size: int) -> str:
         """Count bytes of a message that are in memory; why there may be no more of them, if so."""

@@ -74,7 +74,7 @@ def test_each_receiver_has_an_answer_and_a_copy_of_their_own(client: Client) -> 
 
 def test_it_relays_nothing(client: Client) -> None:
     answers = client.begin("bea@acme.example", "root", "x@y@z")
-    assert [answer[:9] for answer in answers] == ["550 5.1.1", "550 5.1.1", "553 5.1.3"]
+    assert [answer[:9] for answer in answers] == ["550 5.1.1", "553 5.1.3", "553 5.1.3"]
     assert client.say("DATA").startswith("503 5.5.1")
 
 
@@ -85,6 +85,39 @@ def test_it_is_no_smtp_server(client: Client) -> None:
     client.say("LHLO mx")
     for command in ("MAIL FROM:<a@b.c> NONSENSE=1", "MAIL FROM:<a@b.c> SIZE=999999999"):
         assert re.match(r"5\d\d 5\.\d\.\d ", client.say(command)), command
+
+
+def test_an_address_that_is_none_is_refused_for_good(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """RFC 5321 section 4.1.2; a server that heard *later* would come again for days."""
+    client.say("LHLO mx")
+    paths = [
+        "",
+        "<",
+        "<>>",
+        "<@",
+        "<a@b",
+        "a@b",
+        "<a b@c>",
+        '<"a@b>',
+        "<a@b@c>",
+        "<\t\t",
+        "<a@>",
+        "<@b>",
+        "<" + "(" * 1900,
+    ]
+    for path in paths:
+        assert re.match(r"5\d\d 5\.\d\.\d ", client.say(f"MAIL FROM:{path}")), path
+    client.say("MAIL FROM:<>")
+    for path in paths:
+        assert re.match(r"5\d\d 5\.\d\.\d ", client.say(f"RCPT TO:{path}")), path
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_whoever_can_send_mail_can_send_it_here(client: Client) -> None:
+    client.say("LHLO mx")
+    for path in ("<>", "<@x.y,@z.y:a@b.c>", '<"a b"@c.d>', "<jürgen@x.example> SMTPUTF8 SIZE=10", "<a@[::1]>"):
+        assert client.say(f"MAIL FROM:{path}").startswith("250 2."), path
+        client.say("RSET")
 
 
 def test_a_conversation_may_come_in_one_packet(client: Client) -> None:
