@@ -240,7 +240,6 @@ def test_who_sends_too_slowly_or_nothing_is_cut_off() -> None:
         client.send(b"Subj")
         assert client.reply().startswith("421 4.4.2")
     with listening(idle_seconds=0.3) as server, Client(server.port) as client:
-        client.begin(ANA)
         assert client.ends()
     with listening(session_seconds=0.3) as server, Client(server.port) as client, suppress(ConnectionError):
         while client.say("NOOP"):
