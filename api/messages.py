@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.http import content_disposition_header
+from django.utils.timezone import localdate
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -37,9 +38,10 @@ from mail.files import download_type
 from mail.matching import correspondents, has_correspondent
 from mail.models import Message, MessageQuerySet, Thread
 from mail.reading import attachment_bytes, raw_for
-from mail.search import search
+from mail.search_query import parse
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
+from sharing.searching import search_for
 from sharing.visibility import explain, explain_to_colleagues, setting_behind, viewers_of, visible_to
 
 
@@ -63,7 +65,7 @@ class MessageFilter(filters.FilterSet):
 
     def filter_search(self, messages: MessageQuerySet, _: str, text: str) -> MessageQuerySet:
         """Every word in subject, sender or text."""
-        return search(messages, text)
+        return search_for(self._caller, parse(text, localdate()), with_trash=True).narrow(messages)
 
     def filter_customer(self, messages: MessageQuerySet, _: str, pk: int) -> MessageQuerySet:
         """Messages whose correspondent it is."""

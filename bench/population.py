@@ -23,8 +23,11 @@ from accounts.addresses import domain_of
 from accounts.internal import own_addresses
 from accounts.models import Mailbox, MailDomain, Organization, User
 from customers.models import Customer, CustomerAddress
+from mail.indexing import index_stored
 from mail.matching import customers_met, link
-from mail.models import Correspondence, Folder, Message, MessageText, Participant, Thread
+from mail.models import Correspondence, Folder, Message, MessageText, Participant, SearchEntry, Thread
+from mail.search import sequence
+from mail.search import stored as stored_words
 from sharing.models import CaughtUp, ReadMark, SharedRecord
 from sharing.policies import set_policy
 from tests import factories
@@ -44,12 +47,24 @@ _TABLES: dict[Any, tuple[str, ...]] = {
         "id", "organization_id", "mailbox_id", "owner_id", "thread_id", "folder_id", "direction", "message_id",
         "subject", "from_name", "from_address", "date", "filed_at", "snippet", "fingerprint", "size",
         "has_attachments", "is_complete", "has_all_participants", "has_customer", "note", "is_draft", "is_read",
-        "is_starred", "is_private",
+        "is_starred", "is_private", "is_written_here",
     ),
     MessageText: ("message_id", "text"),
+    SearchEntry: ("message_id", "mailbox_id", "date", "words"),
     Participant: ("message_id", "role", "name", "address", "domain"),
     Correspondence: ("message_id", "customer_id", "role", "address", "domain", "date", "owner_id"),
 }  # fmt: skip
+
+
+#: What messages are written with, the most common word first, as unevenly as in a natural language.
+WORDS = 30_000
+SYLLABLES = "ba be bi bo da de di do ka ke ki ko la le li lo ma me mi mo na ne ni no ra re ri ro sa se si so ta te ti to".split()
+VOCABULARY = [
+    "".join(SYLLABLES[place // len(SYLLABLES) ** power % len(SYLLABLES)] for power in range(2 + (place % 3)))
+    + (f"{place}" if place % 11 == 0 else "")
+    for place in range(WORDS)
+]
+_WEIGHTS = list(itertools.accumulate(1 / (rank + 2.7) for rank in range(WORDS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +79,14 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """What was written: who takes part, the sender first, and the number of its first copy."""
+    """What was written: who takes part, the sender first, the words, and the number of its first copy."""
 
     people: Sequence[tuple[str, str]]
     date: datetime
     number: int
     is_draft: bool
+    subject: str
+    text: str
 
 
 @dataclass
@@ -148,6 +165,11 @@ def stored(*, seed: int) -> Population:
 
 def grow(population: Population, size: int) -> None:
     """Add messages until there are `size`, or a conversation more, and tell the database what it has now."""
+    is_much = connection.vendor == "postgresql" and size - population.made > 2 * BATCH
+    if is_much:
+        # Made afterwards it is ready sooner, and no different.
+        with connection.cursor() as cursor:
+            cursor.execute("DROP INDEX search_words")
     while population.made < size:
         upto = min(population.made + BATCH, size)
         rows: dict[Any, list[tuple[Any, ...]]] = {model: [] for model in _TABLES}
@@ -160,6 +182,9 @@ def grow(population: Population, size: int) -> None:
         if connection.vendor != "postgresql":
             cursor.execute("ANALYZE")
             return
+        if is_much:
+            cursor.execute("SET maintenance_work_mem = '256MB'")
+            cursor.execute("CREATE INDEX search_words ON mail_searchentry USING gin (words)")
         for model, following in ((Thread, population.next_thread), (Message, population.next_message)):
             table = model._meta.db_table
             cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s, false)", [table, following])
@@ -216,6 +241,10 @@ def check(population: Population, sample: int = 200) -> None:
         )
         assert before == set(links.values_list(*columns)), before ^ set(links.values_list(*columns))
         assert marks == dict(chosen.values_list("pk", "has_customer"))
+        entries = SearchEntry.objects.filter(message__in=chosen)
+        indexed = set(entries.values_list("message", "mailbox", "date", "words"))
+        index_stored(chosen.values_list("pk", flat=True))
+        assert indexed == set(entries.values_list("message", "mailbox", "date", "words"))
         transaction.set_rollback(True)
     for message in chosen.select_related("owner", "folder__account", "thread"):
         people = list(message.participants.values_list("role", "address", "domain"))
@@ -291,12 +320,25 @@ def _conversation(population: Population, rows: dict[Any, list[tuple[Any, ...]]]
             people.append(("cc", colleague.address))
         if rng.random() < 0.3:
             people.append(("cc", _bystander(population)))
-        mail = Mail(people, date, population.next_message, sent and not copied and rng.random() < 0.06)
+        mail = Mail(
+            people,
+            date,
+            population.next_message,
+            sent and not copied and rng.random() < 0.06,
+            f"About order {threads[0] % 5000}",
+            f"{_text(rng)} message number {population.next_message}",
+        )
         for thread, holder in zip(threads, holders, strict=True):
             _file(population, rows, holder, thread, mail)
         date += timedelta(days=rng.expovariate(0.5))
         if date > population.now:
             break
+
+
+def _text(rng: random.Random) -> str:
+    """What a message says: mostly a few dozen words, sometimes hundreds."""
+    length = max(5, min(1000, int(rng.lognormvariate(4, 0.7))))
+    return " ".join(rng.choices(VOCABULARY, cum_weights=_WEIGHTS, k=length))
 
 
 def _bystander(population: Population) -> str:
@@ -330,13 +372,17 @@ def _file(
     rows[Message].append(
         (
             pk, population.organization.pk, owner.mailbox, owner.user.pk, thread, owner.folders[folder],
-            "sent" if sent else "received", _message_id(mail.number), f"About order {thread % 5000}", "", sender,
-            mail.date, mail.date, "Thank you for your message, we shall come back to you.",
+            "sent" if sent else "received", _message_id(mail.number), mail.subject, "", sender,
+            mail.date, mail.date, mail.text[:200],
             hashlib.sha256(str(mail.number).encode()).hexdigest(), 8000, rng.random() < 0.1, True, True,
-            bool(links), "", mail.is_draft, sent or rng.random() < 0.75, False, rng.random() < 0.01,
+            bool(links), "", mail.is_draft, sent or rng.random() < 0.75, False, rng.random() < 0.01, False,
         )
     )  # fmt: skip
-    rows[MessageText].append((pk, f"Thank you for your message number {pk}, we shall come back to you."))
+    rows[MessageText].append((pk, mail.text))
+    fields: dict[str, list[str]] = {"subject": [mail.subject]}
+    for role, address in mail.people:
+        fields.setdefault(role, []).append(address)
+    rows[SearchEntry].append((pk, owner.mailbox, mail.date, stored_words(sequence(fields, mail.text))))
     rows[Participant] += [(pk, role, "", address, domain_of(address)) for role, address in mail.people]
     rows[Correspondence] += links
 

@@ -204,6 +204,7 @@ CELERY_BEAT_SCHEDULE = {
     "consolidate-stored-mail": {"task": "mail.tasks.consolidate_stored", "schedule": 60, "options": {"expires": 60}},
     "forget-notifications": {"task": "mail.tasks.forget_notifications", "schedule": crontab(hour=3, minute=20)},
     "carry-out-deeds": {"task": "mail.tasks.carry_out_deeds", "schedule": 60, "options": {"expires": 60}},
+    "index-stored-mail": {"task": "mail.tasks.index_stored_mail", "schedule": 60, "options": {"expires": 60}},
     "work-on-imports": {"task": "customers.tasks.work_on_imports", "schedule": 60, "options": {"expires": 60}},
     "deliver-webhooks": {"task": "webhooks.tasks.dispatch_due", "schedule": 30, "options": {"expires": 30}},
     "forget-deliveries": {"task": "webhooks.tasks.forget_old", "schedule": crontab(hour=3, minute=40)},

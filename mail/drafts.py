@@ -15,7 +15,7 @@ from accounts.models import Mailbox
 from customers.locks import addresses_stay
 from mail import blobs, matching
 from mail.filing import Arrival, columns, store_parts
-from mail.models import Folder, Labelling, MailAccount, Message, MessageText, Thread
+from mail.models import Folder, Labelling, MailAccount, Message, MessageText, SearchEntry, Thread
 from mail.parsing import ParsedMessage
 from mail.threads import assign_threads
 
@@ -56,6 +56,7 @@ def rewrite(message: Message, mailbox: Mailbox, arrival: Arrival, kind: Folder.K
         for below in (message.participants, message.attachments, message.chunks, message.correspondences):
             below.all().delete()
         MessageText.objects.filter(message=message).delete()
+        SearchEntry.objects.filter(message=message).delete()
         left = message.thread
         [thread] = assign_threads(message.owner, [arrival.parsed])
         changed = columns(arrival) | fields

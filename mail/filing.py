@@ -16,6 +16,7 @@ from accounts.models import ADDRESS_LENGTH, Mailbox
 from customers.locks import addresses_stay
 from mail import blobs, matching, rows
 from mail.consolidating import put_filed
+from mail.indexing import index_filed
 from mail.models import Attachment, Folder, MailAccount, Message, MessageText, Participant
 from mail.parsing import ParsedMessage, parse
 from mail.threads import assign_threads, id_key
@@ -50,7 +51,7 @@ class Arrival:
 
 
 def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message]:
-    """Store a batch: rows, threads, participants, attachments, customer links and raw bytes, all or nothing.
+    """Store a batch: rows, threads, participants, attachments, customer links, search entries and raw bytes, all or nothing.
 
     Received mail goes to the owner's Inbox, or where they put all their customers' mail together (R33); mail from one
     of the owner's own addresses to Sent (R19: some servers hand sent mail back). The messages are returned in order.
@@ -112,7 +113,7 @@ def columns(arrival: Arrival) -> dict[str, Any]:
 
 
 def store_parts(messages: Sequence[tuple[Message, ParsedMessage]]) -> None:
-    """The rows below freshly saved messages: who takes part, the text, the attachments."""
+    """The rows below freshly saved messages: who takes part, the text, the attachments, the entry for search."""
     rows.insert(
         Participant,
         ("message", "role", "name", "address", "domain"),
@@ -144,6 +145,7 @@ def store_parts(messages: Sequence[tuple[Message, ParsedMessage]]) -> None:
             for part in parsed.attachments
         ),
     )
+    index_filed(messages)
 
 
 def storable(text: str, limit: int | None = None) -> str:

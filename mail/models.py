@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import ADDRESS_LENGTH, Mailbox, Organization, User
 from customers.models import Customer, CustomerImport
+from mail.search import WordsField
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
@@ -226,13 +227,43 @@ class Labelling(models.Model):
 
 
 class MessageText(models.Model):
-    """The readable text of a message, beside it so that lists stay narrow; what search looks in."""
+    """The readable text of a message, beside it so that lists stay narrow."""
 
     message = models.OneToOneField(Message, models.CASCADE, primary_key=True, related_name="body")
     text = models.TextField(blank=True)
 
     def __str__(self) -> str:
         return self.text[:80]
+
+
+class SearchEntry(models.Model):
+    """A message as search knows it; see `mail.search`. Mailbox and date are repeated for the indexes that it walks along."""
+
+    message = models.OneToOneField(Message, models.CASCADE, primary_key=True, related_name="search")
+    # It goes with its message; nobody looks entries up to delete a mailbox.
+    mailbox = models.ForeignKey(Mailbox, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False)
+    date = models.DateTimeField()
+    words = WordsField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-date", "-message", "mailbox"], name="search_by_date"),
+            models.Index(fields=["mailbox", "-date", "-message"], name="search_in_mailbox"),
+        ]
+
+    def __str__(self) -> str:
+        return f"entry of message {self.pk}"
+
+
+class SearchBuild(models.Model):
+    """That stored mail is being indexed for search, the newest first; there is none, or one."""
+
+    before = models.BigIntegerField(help_text="the id below which messages are still to be indexed")
+    done = models.PositiveBigIntegerField(default=0, help_text="messages indexed")
+    started_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.done} indexed"
 
 
 class RawChunk(models.Model):

@@ -1,24 +1,146 @@
-"""Searching mail: every word must occur in the subject, the sender, or the text (R31, in its plain form)."""
+"""Full-text search on both databases: what is stored of a message's words, and how they are asked for (R31).
+
+`mail.words` makes the words, in Python; PostgreSQL keeps them as a `tsvector` with a GIN index, SQLite as a table of FTS5
+whose tokenizer does nothing but divide at spaces. Neither knows a language, so both find the same. No extension is needed.
+
+A message is one sequence of words, field after field. Those of the subject, of From, To and Cc, and of the names of
+attachments stand there a second time with the mark of their field in front: that is what `subject:` and the like look
+for. Bcc is not in it: whoever may see a message need not be its owner.
+"""
 
 from __future__ import annotations
 
-from django.db.models import Q
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
-from mail.models import MessageQuerySet
+from django.db import connection, models
+from django.db.models import QuerySet
 
-MAX_WORDS = 20
+from mail.search_query import Term, Words
+from mail.words import words
+
+#: As much of a message's text is searched, and so many words of a header field; in all at most what PostgreSQL gives
+#: different places in a `tsvector`, of one word as many as it keeps.
+TEXT_CHARS, FIELD_WORDS, MESSAGE_WORDS, OF_ONE_WORD = 64 * 1024, 400, 16_000, 255
+#: Marks are of the private use area, which is in no word.
+MARKS = {"subject": "\ue000", "from": "\ue001", "to": "\ue002", "cc": "\ue003", "name": "\ue004"}
+#: Stands between what must not look as if it followed each other, and for what is left out.
+_GAP = "\ue00f"
+_PLACES = [f":{place} " for place in range(1, MESSAGE_WORDS + 1)]
+#: The table of FTS5, where the database is SQLite.
+FTS_TABLE = "mail_search"
 
 
-def search(messages: MessageQuerySet, text: str) -> MessageQuerySet:
-    """Those of `messages` in which every word of `text` occurs, in any case; words after the twentieth are left out.
+def sequence(fields: Mapping[str, Iterable[str]], text: str) -> list[str]:
+    """The words of a message in order, each at its place; `fields` are texts by the names in `MARKS`."""
+    found: list[str] = []
+    for name, mark in MARKS.items():
+        some: list[str] = []
+        for value in fields.get(name, ()):
+            some += [*words(value), _GAP]
+            if len(some) > FIELD_WORDS:
+                break
+        some = some[:FIELD_WORDS]
+        found += some
+        found += (mark + word if word != _GAP else _GAP for word in some)
+    found += words(text[:TEXT_CHARS])
+    del found[MESSAGE_WORDS:]
+    if len(found) - len(set(found)) >= OF_ONE_WORD:
+        often = {word for word, count in Counter(found).items() if count > OF_ONE_WORD} - {_GAP}
+        return _thinned(found, often) if often else found
+    return found
 
-    The Bcc, folders and labels are never looked in: whoever may see a message need not be its owner.
+
+def _thinned(sequence: list[str], often: set[str]) -> list[str]:
+    left = dict.fromkeys(often, OF_ONE_WORD)
+    for place, word in enumerate(sequence):
+        if word in left:
+            left[word] -= 1
+            if left[word] < 0:
+                sequence[place] = _GAP
+    return sequence
+
+
+def stored(sequence: Sequence[str]) -> str:
+    """The words as the database takes them."""
+    if connection.vendor != "postgresql":
+        return " ".join(sequence)
+    # Each word with its place; PostgreSQL puts those of the same word together.
+    return "".join([word + place for word, place in zip(sequence, _PLACES, strict=False) if word != _GAP])
+
+
+class WordsField(models.Field):
+    """The words of a message, in the form that `stored` gives them; asked with `__match=Words(…)`."""
+
+    def db_type(self, connection: Any) -> str:
+        """`tsvector`, or the text that FTS5 reads."""
+        return "tsvector" if connection.vendor == "postgresql" else "text"
+
+
+@WordsField.register_lookup
+class Match(models.Lookup):
+    """Whether a message has the words that are asked for."""
+
+    lookup_name = "match"
+    prepare_rhs = False
+    rhs: Words
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        """With the GIN index."""
+        column, params = self.process_lhs(compiler, connection)
+        return f"{column} @@ %s::tsquery", [*params, tsquery(self.rhs)]
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002
+        """With FTS5, which has no way to say that something is absent and nothing else."""
+        asked = self.rhs if self.rhs.clauses else Words((self.rhs.excluded,))
+        key = f'{compiler.quote_name_unless_alias(self.lhs.alias)}."message_id"'
+        among = "IN" if self.rhs.clauses else "NOT IN"
+        found = f"(SELECT rowid FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s)"  # noqa: S608
+        return f"{key} {among} {found}", [fts(asked)]
+
+
+def tsquery(asked: Words) -> str:
+    """A search as PostgreSQL writes it (manual, *tsquery*)."""
+    wanted = [f"({' | '.join(map(_followed, clause))})" for clause in asked.clauses]
+    return " & ".join([*wanted, *(f"!({_followed(term)})" for term in asked.excluded)])
+
+
+def _followed(term: Term) -> str:
+    return " <-> ".join(f"'{word}'" for word in _marked(term)) + (":*" if term.is_beginning else "")
+
+
+def fts(asked: Words) -> str:
+    """A search with at least one clause as FTS5 writes it (sqlite.org/fts5.html, *Full-text Query Syntax*)."""
+    wanted = " AND ".join(f"({' OR '.join(map(_quoted, clause))})" for clause in asked.clauses)
+    unwanted = " OR ".join(map(_quoted, asked.excluded))
+    return f"({wanted}) NOT ({unwanted})" if unwanted else wanted
+
+
+def _quoted(term: Term) -> str:
+    return f'"{" ".join(_marked(term))}"' + (" *" if term.is_beginning else "")
+
+
+def _marked(term: Term) -> Iterable[str]:
+    mark = MARKS.get(term.field, "")
+    return (mark + word for word in term.words)
+
+
+def estimates(*querysets: QuerySet[Any]) -> list[int] | None:
+    """How many rows the planner of the database expects of each; None where it has no opinion. One query, which reads none.
+
+    Of words that are common it knows well how many have them, and says so at once however many that are.
     """
-    for word in text.split()[:MAX_WORDS]:
-        messages = messages.filter(
-            Q(subject__icontains=word)
-            | Q(from_name__icontains=word)
-            | Q(from_address__icontains=word)
-            | Q(body__text__icontains=word)
+    if connection.vendor != "postgresql":
+        return None
+    compiled = [rows.values("pk").order_by().query.sql_with_params() for rows in querysets]
+    statement = " UNION ALL ".join(f"({sql})" for sql, _ in compiled)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"EXPLAIN (FORMAT JSON) {statement}", list(chain.from_iterable(params for _, params in compiled))
         )
-    return messages
+        answer = cursor.fetchone()[0]
+    plan = (json.loads(answer) if isinstance(answer, str) else answer)[0]["Plan"]
+    return [each["Plan Rows"] for each in plan["Plans"]]

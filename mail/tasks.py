@@ -8,6 +8,7 @@ from celery import shared_task
 
 from accounts import queue
 from mail import consolidating, deeds, delivering, notifying
+from mail.indexing import index_further
 from mail.matching import link_further
 from mail.models import Backfill, Deed
 from mail.removal import delete_mail_of_removed
@@ -15,6 +16,7 @@ from mail.retention import delete_expired
 
 log = logging.getLogger(__name__)
 _TURN = 100
+_BATCHES = 100
 
 
 @shared_task(name="mail.tasks.delete_removed")
@@ -79,6 +81,14 @@ def carry_out_deeds() -> None:
 def hint_deeds() -> None:
     """Tell the workers, once the deed is committed."""
     queue.hint(carry_out_deeds, expires=60)
+
+
+@shared_task(name="mail.tasks.index_stored_mail")
+def index_stored_mail() -> None:
+    """Go on indexing stored mail for search, after an upgrade, for a while; the rest is left to the next time."""
+    for _ in range(_BATCHES):
+        if index_further() is None:
+            break
 
 
 def hint_backfill() -> None:

@@ -76,12 +76,11 @@ class Sight:
         """
         # With either an index gives them in the order of lists.
         whose = {"organization": self.viewer.organization_id} if owner is None else {"owner": owner}
-        public, custom = self.modes.mailboxes_in(Mode.PUBLIC), self.modes.mailboxes_in(Mode.CUSTOM)
-        return Message.objects.filter(
-            Q(mailbox__in=public) | Q(owner=self.viewer) | Q(mailbox__in=custom) & _has_ticked_record("owner", "pk"),
-            has_customer=True,
-            **whose,
-        )
+        return Message.objects.filter(self._is_mine_or_perhaps_shared, has_customer=True, **whose)
+
+    def narrowing(self) -> Q:
+        """Condition on messages that all those fulfil that they may see, of any kind: cheap, and true for some others."""
+        return Q(owner=self.viewer) | Q(self._is_mine_or_perhaps_shared, has_customer=True)
 
     def links_of(self, customer: Customer) -> QuerySet[Correspondence]:
         """Links among which all those are by which `customer` is a correspondent of what they may see.
@@ -94,6 +93,11 @@ class Sight:
             Q(message__mailbox__in=public) | Q(owner=self.viewer) | Q(message__mailbox__in=custom) & ticked,
             customer=customer,
         )
+
+    @cached_property
+    def _is_mine_or_perhaps_shared(self) -> Q:
+        public, custom = self.modes.mailboxes_in(Mode.PUBLIC), self.modes.mailboxes_in(Mode.CUSTOM)
+        return Q(mailbox__in=public) | Q(owner=self.viewer) | Q(mailbox__in=custom) & _has_ticked_record("owner", "pk")
 
     @cached_property
     def _is_shared(self) -> Q:

@@ -304,7 +304,8 @@ class TestFilters:
         [
             ({}, {"full", "sent", "early", "dan"}),
             ({"search": "OFFER dear"}, {"full"}),
-            ({"search": "bea@acme.example"}, {"full", "early"}),
+            ({"search": "bea@acme.example"}, {"full", "sent", "early"}),
+            ({"search": "from:bea@acme.example"}, {"full", "early"}),
             ({"search": "zebra"}, {"dan"}),
             ({"search": "zebra dear"}, set()),
             ({"search": "100%_"}, set()),

@@ -1,0 +1,244 @@
+"""Searching the mail that somebody may see (R31): what a search means for them, and its results newest first.
+
+Results are candidates of the index, which `visible_to`'s condition judges, a bounded number at a time. Where many
+messages have the words, only the newest of them are taken: as many as the database's own estimate says are enough. So a
+word that half of all mail has costs no more than one that hardly any has; how far one look goes depends on that
+estimate, what it finds never.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from accounts.models import User
+from customers.models import Customer
+from mail.cursors import Place
+from mail.matching import has_correspondent
+from mail.models import IN_TRASH, Folder, Label, Labelling, Message, MessageQuerySet
+from mail.search import estimates
+from mail.search_query import Filter, Query
+from mail.walking import Row, judge
+from mail.words import fold
+from sharing.modes import Mode
+from sharing.visibility import Sight
+
+PAGE = 25
+#: Counts stop here; beyond it is said that there are more.
+COUNTED = 100
+#: So many messages with the words one look expects to take, and so many of them at most it has judged.
+TAKEN, JUDGED = 3_000, 600
+#: A search that finds fewer than so many times as much takes all of it.
+WHOLE = 2
+#: Leads and contacts that one `customer:` may name.
+CUSTOMERS = 200
+ANYWHERE = "anywhere"
+
+Narrow = Callable[[MessageQuerySet], MessageQuerySet]
+
+
+class Scope(StrEnum):
+    """In which mail somebody searches."""
+
+    ALL = "all"
+    MINE = "mine"
+    SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is searched for, as conditions on messages; `is_own` if only the searcher's own can fulfil them.
+
+    `problems` are sentences; with one of them nothing is found.
+    """
+
+    conditions: tuple[Q, ...]
+    is_own: bool
+    problems: tuple[str, ...] = ()
+
+    def narrow(self, messages: MessageQuerySet) -> MessageQuerySet:
+        """Those of `messages` that are searched for."""
+        return messages.filter(*self.conditions) if not self.problems else messages.none()
+
+
+def search_for(viewer: User, query: Query, *, with_trash: bool = False) -> Search:
+    """What a query means for somebody: labels and folders are theirs, dates are days of their time zone.
+
+    What they have put into Trash is left out unless `with_trash`, or the query names a folder.
+    """
+    reader = _Meaning(viewer)
+    conditions = [reader.condition(each) for each in query.filters]
+    if query.words:
+        conditions.append(Q(search__words__match=query.words))
+    if query.since:
+        conditions.append(Q(search__date__gte=_midnight(query.since)))
+    if query.before:
+        conditions.append(Q(search__date__lt=_midnight(query.before)))
+    if not with_trash and not any(each.kind == "folder" and not each.is_not for each in query.filters):
+        conditions.append(~IN_TRASH)
+    own = {"folder", "label", "read", "starred"}
+    return Search(
+        conditions=tuple(conditions),
+        is_own=any(
+            each.kind in own and not (each.is_not and each.kind in {"folder", "label"}) and each.value != ANYWHERE
+            for each in query.filters
+        ),
+        problems=(*query.problems, *reader.problems),
+    )
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    """When a day begins, in the time zone that holds now; the first and the last that there are stay within time."""
+    edge = dt.timedelta(days=2)
+    day = min(max(day, dt.date.min + edge), dt.date.max - edge)
+    return dt.datetime.combine(day, dt.time(), timezone.get_current_timezone())
+
+
+class _Meaning:
+    """What filters mean for somebody."""
+
+    def __init__(self, viewer: User) -> None:
+        self._viewer = viewer
+        self.problems: list[str] = []
+
+    def condition(self, asked: Filter) -> Q:
+        """A filter as a condition on messages."""
+        condition: Q = getattr(self, f"_{asked.kind}")(asked)
+        return condition
+
+    def _attachment(self, asked: Filter) -> Q:
+        return Q(has_attachments=not asked.is_not)
+
+    def _direction(self, asked: Filter) -> Q:
+        return ~Q(direction=asked.value) if asked.is_not else Q(direction=asked.value)
+
+    def _read(self, asked: Filter) -> Q:
+        return Q(owner=self._viewer, is_read=(asked.value == "yes") is not asked.is_not)
+
+    def _starred(self, asked: Filter) -> Q:
+        return Q(owner=self._viewer, is_starred=not asked.is_not)
+
+    def _label(self, asked: Filter) -> Q:
+        ids = self._named(asked, Label.objects.filter(account__user=self._viewer).values_list("pk", "name"))
+        found = Q(Exists(Labelling.objects.filter(message=OuterRef("pk"), label__in=ids)), owner=self._viewer)
+        return ~found if asked.is_not else found
+
+    def _folder(self, asked: Filter) -> Q:
+        if fold(asked.value) == ANYWHERE and not asked.is_not:
+            return Q()
+        ids = self._named(asked, Folder.objects.filter(account__user=self._viewer).values_list("pk", "name"))
+        found = Q(folder__in=ids, owner=self._viewer)
+        return ~found if asked.is_not else found
+
+    def _customer(self, asked: Filter) -> Q:
+        known = Customer.objects.for_organization(self._viewer.organization).search(asked.value)
+        ids = list(known.values_list("pk", flat=True)[: CUSTOMERS + 1])
+        if not ids:
+            self.problems.append(f"No lead or contact fits “{asked.value}”.")
+        elif len(ids) > CUSTOMERS:
+            self.problems.append(f"More than {CUSTOMERS} leads and contacts fit “{asked.value}”. Say more of one.")
+        found = has_correspondent(self._viewer.organization_id, customer__in=ids)
+        return ~found if asked.is_not else found
+
+    def _named(self, asked: Filter, choices: Any) -> list[int]:
+        wanted = fold(asked.value).split()
+        ids = [pk for pk, name in choices if fold(name).split() == wanted]
+        if not ids:
+            self.problems.append(f"You have no {asked.kind} “{asked.value}”.")
+        return ids
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one look found, newest first; `end` is where it ended, None where there is nothing further."""
+
+    rows: list[Row]
+    end: Place | None
+
+
+def mailboxes_in(scope: Scope, sight: Sight) -> set[int]:
+    """The mailboxes whose mail is searched."""
+    mine = {pk for pk, (owner, _) in sight.modes.owners.items() if owner == sight.viewer.pk}
+    shared = sight.modes.mailboxes_in(Mode.PUBLIC, Mode.CUSTOM)
+    return {Scope.ALL: mine | shared, Scope.MINE: mine, Scope.SHARED: set(shared - mine)}[scope]
+
+
+def find(
+    messages: MessageQuerySet,
+    narrow: Narrow,
+    sight: Sight,
+    mailboxes: Collection[int],
+    place: Place | None = None,
+    *,
+    reader: User | None = None,
+) -> Found:
+    """The next results after `place`: those of `messages`, all of which `sight` may see, that `narrow` leaves.
+
+    They are looked for in `mailboxes`. With a `reader` copies are listed once, as `mail.walking.judge` says.
+    """
+    entries = Message.objects.filter(search__mailbox__in=mailboxes)
+    hits = narrow(entries)
+    beyond = place.after("search__date", "search__pk") if place else Q()
+    end = _end_of_window(entries, hits, beyond)
+    if end is not None:
+        hits = hits.filter(search__date__gte=end.date)
+    order = ("-search__date", "-search__pk")
+    some = hits.filter(beyond, sight.narrowing()).order_by(*order).values_list("pk", "search__date")[:JUDGED]
+    taken = [Place(date, pk) for pk, date in some]
+    if len(taken) == JUDGED:
+        end = taken[-1]
+    elif end is not None:
+        taken = [each for each in taken if (each.date, each.pk) >= (end.date, end.pk)]
+    return Found(judge({each.pk for each in taken}, narrow(messages), reader), end)
+
+
+def _end_of_window(entries: MessageQuerySet, hits: MessageQuerySet, beyond: Q) -> Place | None:
+    """Where the newest messages end among which enough of `hits` are to be expected; None if all there are should be taken."""
+    expected = estimates(hits, entries)
+    if expected is None or expected[0] <= WHOLE * TAKEN:
+        return None
+    size = expected[1] * TAKEN // expected[0]
+    rows = entries.filter(beyond).order_by("-search__date", "-search__pk")
+    for pk, date in rows.values_list("search__pk", "search__date")[size : size + 1]:
+        return Place(date, pk)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """A page of results and the cursor of the next one. `count` is how many were counted, `is_all` whether there are no more."""
+
+    messages: list[Message]
+    cursor: str
+    count: int
+    is_all: bool
+
+
+def page_of(sight: Sight, search: Search, scope: Scope = Scope.ALL, cursor: str = "") -> SearchPage:
+    """A page of what `search` finds for a viewer; copies once. It may be short, or empty, while there are further ones.
+
+    `cursor` is that of the page before; one that can't be read counts as none.
+    """
+    if search.problems:
+        return SearchPage([], "", 0, is_all=True)
+    messages = {Scope.ALL: sight.messages, Scope.MINE: sight.messages, Scope.SHARED: sight.of_colleagues}[scope]()
+    within = mailboxes_in(Scope.MINE if search.is_own else scope, sight)
+    if scope == Scope.MINE:
+        messages = messages.owned_by(sight.viewer)
+    found = find(messages, search.narrow, sight, within, Place.read(cursor), reader=sight.viewer)
+    shown = [row.pk for row in found.rows[:PAGE]]
+    loaded = Message.objects.select_related("body").in_bulk(shown)
+    is_all = found.end is None
+    following = found.rows[PAGE - 1].place if len(found.rows) > PAGE else found.end
+    return SearchPage(
+        messages=[loaded[pk] for pk in shown if pk in loaded],
+        cursor=str(following or ""),
+        count=len(found.rows),
+        is_all=is_all,
+    )
