@@ -6,7 +6,7 @@ however much mail there is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -77,6 +77,10 @@ class Candidates:
         self.place = place or self.place
 
 
+#: The columns of messages that make a `Row`.
+COLUMNS = ("pk", "date", "thread__root", "fingerprint", "owner")
+
+
 def judge(candidates: Collection[int], messages: MessageQuerySet, reader: User | None = None) -> list[Row]:
     """Those of `messages` that are among `candidates`, newest first; two queries.
 
@@ -89,9 +93,14 @@ def judge(candidates: Collection[int], messages: MessageQuerySet, reader: User |
     if reader is not None:
         fingerprints = Message.objects.filter(pk__in=candidates).values("fingerprint")
         wanted |= set(Message.objects.filter(fingerprint__in=fingerprints).values_list("pk", flat=True))
-    columns = ("pk", "date", "thread__root", "fingerprint", "owner")
-    judged = [Row(*row) for row in messages.filter(pk__in=wanted).values_list(*columns)]
+    judged = [Row(*row) for row in messages.filter(pk__in=wanted).values_list(*COLUMNS)]
+    return listed(judged, candidates, reader)
+
+
+def listed(judged: Iterable[Row], candidates: Collection[int], reader: User | None = None) -> list[Row]:
+    """Those of `judged` that are among `candidates`, newest first, and of copies one, as said at `judge`."""
     if reader is not None:
+        judged = list(judged)
         best = {row.fingerprint: row.pk for row in sorted(judged, key=lambda row: (row.owner == reader.pk, -row.pk))}
         judged = [row for row in judged if best[row.fingerprint] == row.pk]
     return sorted((row for row in judged if row.pk in candidates), key=lambda row: (row.date, row.pk), reverse=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -21,10 +21,10 @@ from accounts.models import User
 from customers.models import Customer
 from mail.cursors import Place
 from mail.matching import has_correspondent
-from mail.models import IN_TRASH, Folder, Label, Labelling, Message, MessageQuerySet
+from mail.models import IN_TRASH, Folder, Label, Labelling, Message, MessageQuerySet, SearchBuild
 from mail.search import estimates
 from mail.search_query import Filter, Query
-from mail.walking import Row, judge
+from mail.walking import COLUMNS, Row, listed
 from mail.words import fold
 from sharing.modes import Mode
 from sharing.visibility import Sight
@@ -93,6 +93,17 @@ def search_for(viewer: User, query: Query, *, with_trash: bool = False) -> Searc
     )
 
 
+def with_customer(search: Search, customer: Customer) -> Search:
+    """The same search in the mail of one lead or contact."""
+    theirs = has_correspondent(customer.organization_id, customer=customer)
+    return replace(search, conditions=(*search.conditions, theirs))
+
+
+def is_indexing() -> bool:
+    """Whether stored mail is still being indexed, so that older mail may not be found yet."""
+    return SearchBuild.objects.exists()
+
+
 def _midnight(day: dt.date) -> dt.datetime:
     """When a day begins, in the time zone that holds now; the first and the last that there are stay within time."""
     edge = dt.timedelta(days=2)
@@ -137,7 +148,7 @@ class _Meaning:
         return ~found if asked.is_not else found
 
     def _customer(self, asked: Filter) -> Q:
-        known = Customer.objects.for_organization(self._viewer.organization).search(asked.value)
+        known = Customer.objects.search(asked.value, self._viewer.organization)
         ids = list(known.values_list("pk", flat=True)[: CUSTOMERS + 1])
         if not ids:
             self.problems.append(f"No lead or contact fits “{asked.value}”.")
@@ -189,13 +200,17 @@ def find(
     if end is not None:
         hits = hits.filter(search__date__gte=end.date)
     order = ("-search__date", "-search__pk")
-    some = hits.filter(beyond, sight.narrowing()).order_by(*order).values_list("pk", "search__date")[:JUDGED]
-    taken = [Place(date, pk) for pk, date in some]
+    some = hits.filter(beyond, sight.narrowing()).order_by(*order)[:JUDGED]
+    taken = {Place(date, pk): mark for pk, date, mark in some.values_list("pk", "search__date", "fingerprint")}
     if len(taken) == JUDGED:
-        end = taken[-1]
+        end = list(taken)[-1]
     elif end is not None:
-        taken = [each for each in taken if (each.date, each.pk) >= (end.date, end.pk)]
-    return Found(judge({each.pk for each in taken}, narrow(messages), reader), end)
+        taken = {each: mark for each, mark in taken.items() if (each.date, each.pk) >= (end.date, end.pk)}
+    ids = {each.pk for each in taken}
+    # One statement: with the copies of what was taken, which are few, or without.
+    which = {"pk__in": ids} if reader is None else {"fingerprint__in": set(taken.values())}
+    judged = [Row(*row) for row in narrow(messages).filter(**which).values_list(*COLUMNS)] if ids else []
+    return Found(listed(judged, ids, reader), end)
 
 
 def _end_of_window(entries: MessageQuerySet, hits: MessageQuerySet, beyond: Q) -> Place | None:
