@@ -36,6 +36,8 @@ MAX_REFERENCES = 50
 MAX_TEXT_CHARS = 1 << 20
 MAX_HTML_CHARS = 2 << 20
 MAX_SNIPPET_CHARS = 200
+#: So much of a text is looked at for its snippet; more where that does not fill it.
+MAX_SNIPPET_SOURCES = (1_000, 20_000)
 MAX_NAME_CHARS = 200
 MAX_GUESSED_BYTES = 16 * 1024
 MAX_REMEMBERED_CHARS = 200
@@ -70,6 +72,7 @@ _MESSAGE_ID = re.compile(r"<([^<>\s]{1,998})>")
 _WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
 _SURROGATE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
 _SPACE = re.compile(r"\s+")
+_SPACES = b" \t\n\r\f\v"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _QUOTED_LINE = re.compile(r"^[^\S\n]*>.*$", re.MULTILINE)
 #: A bare CR ends a line for some mail programs: what hides behind one must not show there.
@@ -159,7 +162,6 @@ def _parse(raw: bytes) -> ParsedMessage:
     if body.excess:
         notes.append(body.excess)
     text = body.text()
-    flat = _one_line(text)
     parsed = {
         "message_id": (_ids(headers, "message-id") or [""])[0],
         "in_reply_to": (_ids(headers, "in-reply-to") or [""])[0],
@@ -171,16 +173,19 @@ def _parse(raw: bytes) -> ParsedMessage:
     sender = next((p.address for p in participants if p.role == "from"), "")
     attachments = tuple(body.attachments)
     parts = [(part.name, part.content_type, part.size) for part in attachments]
-    identity = (parsed["message_id"], sender, headers.first("date"), parsed["subject"], flat, *parts)
+    identity = (parsed["message_id"], sender, headers.first("date"), parsed["subject"], *parts)
+    # The spaces of a text may become others on the way to another mailbox.
+    words = text.encode("utf-8", "replace").translate(None, _SPACES)
+    digest = hashlib.sha256("\0".join(map(str, identity)).encode("utf-8", "replace") + b"\0" + words)
     return ParsedMessage(
         **parsed,  # type: ignore[arg-type]
         participants=participants,
         text=text,
         attachments=attachments,
-        snippet=_snippet(text, flat),
+        snippet=_snippet(text),
         notes=tuple(dict.fromkeys(notes)),
         has_all_participants=not more,
-        fingerprint=hashlib.sha256("\0".join(map(str, identity)).encode("utf-8", "replace")).hexdigest(),
+        fingerprint=digest.hexdigest(),
     )
 
 
@@ -399,7 +404,10 @@ def _as_html(text: str) -> str:
 def _file_name(part: mime.Part, disposition: str) -> str:
     """The name that the sender gave a part, made safe to show and to save under: no path, no control characters."""
     given = mime.read_parameters(disposition).get("filename", "") if ";" in disposition else ""
-    name = decode_words(given or part.parameters.get("name", "")).replace("\\", "/").rpartition("/")[2].strip(" .")
+    given = given or part.parameters.get("name", "")
+    if not given:
+        return ""
+    name = decode_words(given).replace("\\", "/").rpartition("/")[2].strip(" .")
     if len(name) > MAX_NAME_CHARS:
         stem, dot, suffix = name.rpartition(".")
         kept = dot + suffix if dot and len(suffix) <= 10 else ""
@@ -455,11 +463,15 @@ def _date(value: str) -> datetime | None:
     return date if 1970 <= date.year <= 2100 else None
 
 
-def _snippet(text: str, flat: str) -> str:
-    """How a text begins, less what it quotes; `flat` is the text on one line."""
-    head = text[:20_000]
-    own = _one_line(_QUOTED_LINE.sub("", head)) if ">" in head else ""
-    return (own or flat)[:MAX_SNIPPET_CHARS]
+def _snippet(text: str) -> str:
+    """How a text begins, less what it quotes."""
+    for length in MAX_SNIPPET_SOURCES:
+        head = text[:length]
+        own = _one_line(_QUOTED_LINE.sub("", head)) if ">" in head else ""
+        snippet = own or _one_line(head)
+        if len(snippet) >= MAX_SNIPPET_CHARS or len(text) <= length:
+            break
+    return snippet[:MAX_SNIPPET_CHARS]
 
 
 def _one_line(text: str) -> str:
