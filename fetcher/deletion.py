@@ -75,7 +75,7 @@ def _on_server(mailbox: Mailbox) -> str:
 
 
 def confirm_deleted(mailbox: Mailbox, uids: Collection[str]) -> None:
-    """Note that the server has deleted these messages: its answer to QUIT said so (RFC 1939 section 6)."""
+    """Note that these messages are gone from the server: its answer to QUIT said so (RFC 1939 section 6), or its list."""
     _note(mailbox, uids, timezone.now())
 
 

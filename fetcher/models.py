@@ -71,7 +71,9 @@ class SeenUid(models.Model):
     digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the raw bytes")
     message = models.ForeignKey(Message, models.SET_NULL, null=True, related_name="seen_uids")
     seen_at = models.DateTimeField(default=timezone.now)
-    deleted_at = models.DateTimeField(null=True, help_text="when the server confirmed its deletion")
+    deleted_at = models.DateTimeField(
+        null=True, help_text="when the server confirmed its deletion, or was seen without it"
+    )
     has_expired = models.BooleanField(
         default=False,
         db_default=False,
@@ -89,8 +91,8 @@ class SeenUid(models.Model):
             ),
             models.Index(
                 fields=["mailbox"],
-                condition=models.Q(outcome="stored", deleted_at=None, message=None),
-                name="seen_but_deleted_here",
+                condition=models.Q(outcome="stored", deleted_at=None, message=None, has_expired=False),
+                name="seen_and_deleted_here",
             ),
         ]
         constraints = [models.UniqueConstraint(fields=["mailbox", "uid"], name="uid_seen_once")]

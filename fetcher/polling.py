@@ -147,6 +147,9 @@ class _Poll:
             self.deletable = deletion.deletable_uids(mailbox)
             self.listing = look(session, mailbox, whole=bool(self.deletable))
             deletion.forget_deleted(mailbox, self.listing.returned)
+            if self.listing.is_whole:
+                # Gone without us; as long as they counted as deletable everything would be listed at each poll.
+                deletion.confirm_deleted(mailbox, self.deletable - self.listing.numbers.keys())
             new = self.listing.new
             if new and mailbox.last_fetched_at is None:
                 new = self._choose(session, new)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.template import Context, Template
+from django.utils import timezone
 
 from accounts.mailboxes import remove_mailbox
 from accounts.models import Mailbox
@@ -73,3 +77,36 @@ def test_what_retention_deleted_here_is_not_deleted_there() -> None:
     deleted.delete()
     expired.delete()
     assert list(deletable(mailbox)) == [kept]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="EXPLAIN is read as PostgreSQL writes it")
+@pytest.mark.parametrize(
+    ("policy", "index"),
+    [("after_days", "seen_on_server"), ("when_deleted", "seen_and_deleted_here")],
+)
+def test_what_may_be_deleted_is_found_by_an_index_of_its_own(policy: str, index: str) -> None:
+    """R10: asked at each poll of such a mailbox, however much was fetched, deleted or expired there."""
+    mailbox = factories.mailbox(delete_policy=policy, delete_after_days=7)
+    message, now = factories.message(mailbox=mailbox), timezone.now()
+    long_ago = now - timedelta(days=8)
+    SeenUid.objects.bulk_create(
+        SeenUid(
+            mailbox=mailbox,
+            uid=f"{n}",
+            outcome="stored",
+            message=None if n % 2 else message,
+            has_expired=n % 2,
+            seen_at=now if n % 3 else long_ago,
+            deleted_at=None if n % 3 else now,
+        )
+        for n in range(6_000)
+    )
+    SeenUid.objects.filter(mailbox=mailbox, uid__in=["1", "2"]).update(
+        message=None, has_expired=False, seen_at=long_ago
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE fetcher_seenuid")
+    plan = deletable(mailbox).explain(analyze=True)
+    assert set(deletable(mailbox).values_list("uid", flat=True)) == {"1", "2"}
+    assert re.search(rf"Index Scan (using|on) {index}\b", plan), plan
+    assert "Rows Removed" not in plan

@@ -185,3 +185,18 @@ def test_when_messages_are_deleted_from_the_server_the_next_poll_looks_at_everyt
     deliver(server, 1, sender="bea@acme.example")
     fetch(mailbox)
     assert Message.objects.count() == 4
+
+
+def test_what_somebody_else_deleted_on_the_server_is_not_looked_for_again_and_again(server: ScriptedPop3Server) -> None:
+    """R10, R15: deleted here, gone there; one look at everything, then quiet polls. If it comes back, it is deleted."""
+    deliver(server, 3)
+    mailbox = mailbox_on(server, delete_policy="when_deleted")
+    fetch(mailbox)
+    before = list(server.mailboxes[USER].messages)
+    Message.objects.order_by("pk").first().delete()
+    del server.mailboxes[USER].messages[0]
+    assert asked_by(server, mailbox) == ["STAT", "UIDL"]
+    assert asked_by(server, mailbox) == ["STAT", "UIDL 2"]
+    server.mailboxes[USER].messages[:] = before
+    assert asked_by(server, mailbox) == ["STAT", "UIDL 2", "UIDL", "DELE 1"]
+    assert Message.objects.count() == 2
