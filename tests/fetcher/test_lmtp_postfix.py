@@ -100,18 +100,18 @@ def people(between: Between) -> None:
 
 
 @contextmanager
-def listener(between: Between) -> Iterator[subprocess.Popen[str]]:
+def listener(between: Between, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """`manage.py lmtp` as a process of its own."""
-    with program("django", "lmtp", "--listen", "127.0.0.1:0", stdout=subprocess.PIPE) as process:
+    with program("django", "lmtp", "--listen", "127.0.0.1:0", stdout=subprocess.PIPE, **environment) as process:
         assert process.stdout is not None
         between.port_of_listener = int(process.stdout.readline().rpartition(":")[2])
         yield process
 
 
-def send(postfix: Postfix, receivers: list[str], raw: bytes) -> None:
+def send(postfix: Postfix, receivers: list[str], raw: bytes, sender: str = "bea@acme.example") -> None:
     """Hand a message to Postfix as somebody outside does."""
     with smtplib.SMTP("localhost", postfix.port, timeout=20) as smtp:
-        assert smtp.sendmail("bea@acme.example", receivers, raw) == {}
+        assert smtp.sendmail(sender, receivers, raw) == {}
 
 
 def filed() -> list[str]:
@@ -200,6 +200,17 @@ def test_mail_waits_in_postfix_while_the_database_is_away_and_is_filed_once(
     given = re.findall(rb"(451 4\.3\.0|250 2\.0\.0 Delivered as)", b"".join(answers))
     assert given == [b"451 4.3.0", b"451 4.3.0", b"250 2.0.0 Delivered as"]
     assert filed() == [ANA]
+
+
+def test_the_sender_is_told_of_a_message_that_is_too_large(postfix: Postfix, between: Between) -> None:
+    """Postfix reads the limit in the answer to LHLO and does not send it at all."""
+    raw = factories.raw_message(to=[ANA], text="x\n" * 20_000, sender="large@acme.example")
+    with listener(between, CRM_MAIL_MAX_MESSAGE_BYTES="20000"):
+        send(postfix, [ANA], raw, sender="large@acme.example")
+        [report] = postfix.wait_for("large@acme.example")
+    assert re.search(rb"exceeds size limit\s+20000", report)
+    assert b"Status: 5.3.4" in report
+    assert not Message.objects.exists()
 
 
 def test_two_messages_with_the_same_words_are_two(postfix: Postfix, between: Between) -> None:
