@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -37,10 +38,13 @@ def portal(django_db_setup: None) -> Iterator[LiveServer]:
 
 
 @contextmanager
-def window(user: User, portal: LiveServer, *, spotless: bool = True) -> Iterator[Page]:
-    """A browser window of somebody who has signed in. The database is out of reach of the test while it is open."""
+def window(user: User, portal: LiveServer, **options: Any) -> Iterator[Page]:
+    """A browser window of somebody who has signed in; options are those of `chromium.page`.
+
+    The database is out of reach of the test while it is open.
+    """
     session = browser(user).cookies[settings.SESSION_COOKIE_NAME].value
-    with chromium.page(spotless=spotless) as page:
+    with chromium.page(**options) as page:
         page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": portal.url}])
         yield page
 
