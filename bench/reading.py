@@ -128,6 +128,9 @@ def pages(population: Population, rng: random.Random) -> dict[str, Page]:
         "inbox": Page(lambda: reverse("mail")),
         "count of unread": Page(lambda: reverse("unread")),
         "home": Page(lambda: reverse("home")),
+        "waiting for an answer": Page(lambda: reverse("home-answers")),
+        "waiting, further": Page(lambda: reverse("answers"), further=True),
+        "unread by customer": Page(lambda: reverse("home-unread")),
     }
 
 
