@@ -6,7 +6,7 @@ import io
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -146,6 +146,20 @@ def test_what_comes_again_after_a_lost_answer_is_filed_once(server: Listening) -
             client.begin(*receivers)
             client.data(RAW, len(receivers))
     assert sorted(Message.objects.values_list("mailbox__email_address", flat=True)) == [ANA, BEN]
+
+
+def test_what_comes_again_while_it_is_still_being_filed_is_filed_once(server: Listening) -> None:
+    """A mail server that lost patience comes again before the first try has ended."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(server.port)) for _ in range(4)]
+        for client in clients:
+            client.begin(ANA)
+            assert client.say("DATA").startswith("354")
+            client.send(RAW)
+        for client in clients:
+            client.send(b".\r\n")
+        assert [client.reply()[:3] for client in clients] == ["250"] * 4
+    assert Message.objects.count() == 1
 
 
 def test_a_receiver_named_twice_gets_one_copy_and_two_answers(client: Client) -> None:
