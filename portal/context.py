@@ -20,6 +20,8 @@ _SECTIONS = {
     "notification": "notifications",
     "mail": "mail",
     "message": "mail",
+    "draft": "mail",
+    "compose": "mail",
     "thread": "mail",
     "shared": "shared",
     "attached": "mail",

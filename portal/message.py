@@ -18,8 +18,10 @@ from mail.documents import text_as_html
 from mail.matching import correspondents, unknown_sender
 from mail.models import IN_TRASH, Message, Thread
 from mail.reading import always_show_images, content_of, raw_for, shows_images_of, text_of
+from portal.composing import delivery_of, go_to
 from portal.displaying import body_of, download, frame_of, full_page_of, opened, people_by_role, visible, written
 from portal.requests import ids_in, member
+from sender.models import Outgoing
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
 from sharing.visibility import (
@@ -48,15 +50,18 @@ def message(request: HttpRequest, pk: int) -> HttpResponse:
     """One message, with what else of its conversation the reader may see.
 
     htmx gets parts of the page: the reading pane of the list everything but the page around it, a line of a
-    conversation the message alone.
+    conversation the message alone. A draft opens in its editor.
     """
     user = member(request)
     sight = Sight(user)
     chosen = opened(user, pk, sight)
+    outgoing = Outgoing.objects.owned_by(user).filter(pk=pk).first() if chosen.is_written_here else None
+    if outgoing is not None and outgoing.status == Outgoing.Status.DRAFT:
+        return go_to(request, "draft", pk)
     if chosen.owner_id == user.pk and not chosen.is_read:
         mark_message(chosen, is_read=True)
     target = request.htmx.target if request.htmx else ""  # type: ignore[attr-defined]
-    context = _shown(request, user, chosen)
+    context = _shown(request, user, chosen) | delivery_of(outgoing)
     if target == f"message-{pk}":
         template = "mail/message_card.html"
     else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ADDRESS_LENGTH, Organization, User
@@ -149,6 +150,10 @@ class DraftFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        """Where an image of the text is shown from while it is written."""
+        return reverse("draft-image", args=[self.outgoing_id, self.pk])
 
 
 class DraftChunk(models.Model):

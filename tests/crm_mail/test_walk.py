@@ -37,6 +37,8 @@ from mail.consolidating import consolidate
 from mail.deeds import delete_message, label_message, move_message
 from mail.models import Deed, Folder, Message, Notification
 from mail.notifying import note
+from sender.composing import start_draft
+from sender.files import attach
 from sharing.policies import keep_private
 from sharing.rules import set_rule
 from tests import factories
@@ -59,6 +61,8 @@ PLACES = {
     "contacts/<int:pk>": "contact",
     "leads/<int:pk>": "lead",
     "mail/<int:pk>": "folder",
+    "mail/drafts/<int:pk>": "draft",
+    "mail/drafts/<int:pk>/images/<int:file_pk>": "image of a draft",
     "mail/deeds/<int:pk>": "deed",
     "mail/folders/<int:pk>": "folder",
     "mail/labels/<int:pk>": "label",
@@ -209,6 +213,8 @@ BODIES: dict[str, dict[str, Any] | Callable[[Ids], dict[str, Any]]] = {
     "POST mail/folders/<int:pk>/remove/": lambda ids: {"into": ids.get("inbox", 0)},
     "POST mail/labels/<int:pk>/": {"everything": str(10**12), "deed": "star"},
     "POST mail/labels/<int:pk>/edit/": {"name": "Walked", "colour": "#6b7280"},
+    "POST mail/drafts/<int:pk>/": {"revision": 0, "do": "save"},
+    "POST mail/drafts/<int:pk>/save/": {"revision": 0},
     "POST mail/messages/<int:pk>/private/": {"private": "on"},
     "POST mail/threads/<int:pk>/private/": {"private": "on"},
     "POST settings/email/<int:pk>/edit/": _MAILBOX_FORM,
@@ -511,7 +517,7 @@ def _start_ids() -> None:
 
 
 def _models() -> list[type[Model]]:
-    ours = ("accounts", "customers", "mail", "sharing", "fetcher", "webhooks")
+    ours = ("accounts", "customers", "mail", "sharing", "fetcher", "sender", "webhooks")
     return [model for name in ours for model in apps.get_app_config(name).get_models(include_auto_created=True)]
 
 
@@ -540,7 +546,14 @@ def _ids_of(message: Message) -> Ids:
         "import": factories.checked_import(message.owner).pk,
         "notification": message.owner.notifications.get(message=message).pk,
         "deed": Deed.objects.create(owner=message.owner, kind=Deed.Kind.READ).pk,
+        **_draft_of(message.mailbox),
     }
+
+
+def _draft_of(mailbox: Mailbox) -> Ids:
+    draft = start_draft(mailbox.owner, mailbox=mailbox, subject=f"{SECRET} draft", text=f"{SECRET} draft text")
+    image = attach(draft, "image.png", b"\x89PNG", "image/png", is_inline=True)
+    return {"draft": draft.pk, "image of a draft": image.pk}
 
 
 def _person(organization: Organization, name: str, mode: str, word: str, **more: Any) -> tuple[User, Mailbox]:

@@ -1,0 +1,27 @@
+/*
+The editor inside its frame (templates/compose/frame.html). Squire works on the document that it is loaded into, so it
+lives here, under a policy that lets mail have its styles and nothing else. The page around it holds the toolbar and
+reaches the editor as `contentWindow.editor`; it is told by the event `editor-ready` on the frame.
+*/
+"use strict";
+
+(() => {
+  const root = document.getElementById("editor");
+  const written = root.innerHTML;
+  const editor = new Squire(root, {
+    blockTag: "DIV",
+    addLinks: true,
+    sanitizeToDOMFragment: (html) =>
+      DOMPurify.sanitize(html, {
+        RETURN_DOM_FRAGMENT: true,
+        FORBID_TAGS: ["style", "form", "input", "textarea", "button", "select", "svg", "math"],
+        FORBID_ATTR: ["class", "id", "name"],
+        ALLOW_DATA_ATTR: false,
+        ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|tel:|cid:|\/mail\/drafts\/|data:image\/(?:png|jpeg|gif|webp);)/i,
+      }),
+  });
+  editor.setHTML(written);
+  editor.moveCursorToStart();
+  window.editor = editor;
+  window.frameElement.dispatchEvent(new Event("editor-ready"));
+})();

@@ -1,0 +1,289 @@
+"""Writing mail in the portal: drafts, replies, files, sending and taking back (R24, R35–R37)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
+from django.urls import reverse
+
+from accounts.models import User
+from mail.models import Folder
+from sender.models import DraftFile, Outgoing
+from sender.sending import send
+from tests import factories
+from tests.portal.browsers import browser, page, queries_of
+from tests.sender.senders import deliver, sender_on, server, written
+
+pytestmark = pytest.mark.django_db
+
+Status = Outgoing.Status
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def writer() -> User:
+    """Somebody with a mailbox to send from."""
+    return sender_on(25)
+
+
+def posted(user: User, name: str, *args: object, **fields: Any) -> HttpResponse:
+    """The answer to a form that `user` sends to the page `name`."""
+    return browser(user).post(reverse(name, args=args), fields)
+
+
+def current(draft: Outgoing) -> Outgoing:
+    """The draft as it is now."""
+    return Outgoing.objects.owned_by(draft.message.owner).get(pk=draft.pk)
+
+
+def test_writing_begins_with_an_empty_draft_to_whom_the_record_names() -> None:
+    """R35: *Write* on a record fills in its address."""
+    user = writer()
+    answer = posted(user, "compose", to="bea@acme.example")
+    draft = Outgoing.objects.get()
+    assert answer.headers["Location"] == reverse("draft", args=[draft.pk])
+    assert "bea@acme.example" in page(user, "draft", draft.pk)
+
+
+def test_without_a_mailbox_to_send_from_the_page_says_what_to_do() -> None:
+    """R35: a clear reason and a next step instead of an editor."""
+    answer = posted(factories.user(mail_account=True), "compose")
+    assert answer.status_code == 409
+    assert "None of your mailboxes is active" in answer.content.decode()
+    assert reverse("email-settings") in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("how", "to", "cc"),
+    [
+        ("reply", '"Bea" <bea@acme.example>', ""),
+        ("reply_all", '"Bea" <bea@acme.example>', "paula@our.example, carl@acme.example"),
+        ("forward", "", ""),
+    ],
+)
+def test_a_colleagues_shared_message_can_be_answered(how: str, to: str, cc: str) -> None:
+    """R24: from one's own mailbox; the page says whose message it is."""
+    user = writer()
+    rep = factories.user(organization=user.organization, name="Paula Public")
+    factories.customer(organization=user.organization, addresses=["bea@acme.example"])
+    mailbox = factories.mailbox(owner=rep, email_address="paula@our.example")
+    message = factories.message(
+        mailbox=mailbox, sender="Bea <bea@acme.example>", cc=["carl@acme.example"], subject="Offer"
+    )
+    posted(user, "message-answer", message.pk, how=how)
+    draft = Outgoing.objects.get()
+    assert (draft.message.owner, draft.to, draft.cc) == (user, to, cc)
+    assert "a message that Paula Public shares" in page(user, "draft", draft.pk)
+
+
+def test_a_message_that_may_not_be_seen_can_not_be_answered() -> None:
+    """R23: it does not exist for colleagues."""
+    user = writer()
+    rep = factories.user(organization=user.organization)
+    factories.customer(organization=user.organization, addresses=["bea@acme.example"])
+    message = factories.message(mailbox=factories.mailbox(owner=rep, mode="private"), sender="bea@acme.example")
+    assert posted(user, "message-answer", message.pk, how="reply").status_code == 404
+    assert not Outgoing.objects.exists()
+
+
+def test_a_draft_saves_itself_and_says_so() -> None:
+    """R35."""
+    draft = written(writer())
+    answer = posted(
+        draft.message.owner, "draft-save", draft.pk, revision=0, to="bea@acme.example", subject="New", text="Dear Bea"
+    )
+    assert (answer.status_code, answer.json()["revision"]) == (200, 1)
+    assert answer.json()["saved"].startswith("Saved")
+    draft = current(draft)
+    assert (draft.message.subject, draft.text) == ("New", "Dear Bea")
+
+
+def test_another_window_never_overwrites_what_was_saved_meanwhile() -> None:
+    """R35: the later one is told, and nothing is lost."""
+    draft = written(writer())
+    user = draft.message.owner
+    assert posted(user, "draft-save", draft.pk, revision=0, subject="First").status_code == 200
+    answer = posted(user, "draft-save", draft.pk, revision=0, subject="Second")
+    assert answer.status_code == 409
+    assert "another window" in answer.json()["detail"]
+    assert current(draft).message.subject == "First"
+    whole = posted(user, "draft", draft.pk, revision=0, subject="Second", do="send").content.decode()
+    assert "another window" in whole
+    assert 'value="Second"' in whole
+
+
+def test_html_is_cleaned_before_it_is_kept() -> None:
+    """R32, R35: the editor's page is one's own, and still nothing hostile stays."""
+    draft = written(writer(), html="<p>Hello</p>")
+    html = '<p>Hi <b onclick="x()">Bea</b><script>x()</script></p>'
+    posted(draft.message.owner, "draft-save", draft.pk, revision=0, html=html)
+    assert current(draft).html == "<p>Hi <b>Bea</b></p>"
+
+
+def test_the_editor_runs_nothing_but_its_own_scripts() -> None:
+    """R32: what is quoted is somebody else's."""
+    draft = written(writer(), html="<p>Hello</p>")
+    answer = browser(draft.message.owner).get(reverse("draft-body", args=[draft.pk]))
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'; script-src 'nonce-" in policy
+    assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
+    assert answer.content.decode().count("<script") == 3
+
+
+def test_files_are_attached_and_taken_out() -> None:
+    """R35: the answer is the list as it is then."""
+    draft = written(writer())
+    user = draft.message.owner
+    listed = posted(user, "draft-files", draft.pk, attachments=SimpleUploadedFile("offer.pdf", b"%PDF-1.7"))
+    assert "offer.pdf" in listed.content.decode()
+    file = draft.files.get()
+    assert "offer.pdf" not in posted(user, "draft-files", draft.pk, detach=file.pk).content.decode()
+    assert not DraftFile.objects.exists()
+
+
+def test_what_is_too_large_is_refused_in_words(settings: Any) -> None:
+    """R35: before it is sent."""
+    draft = written(writer())
+    answer = posted(
+        draft.message.owner, "draft-files", draft.pk, attachments=SimpleUploadedFile("film.mp4", bytes(26 << 20))
+    )
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, "text/plain; charset=utf-8")
+    assert "at most 25.0" in answer.content.decode()
+
+
+def test_an_image_of_the_text_is_shown_while_one_writes_and_sent_with_it() -> None:
+    """R35: by its own address in the editor, by its Content-ID in the message."""
+    draft = written(writer(), html="<p>Look</p>")
+    user = draft.message.owner
+    url = posted(
+        user, "draft-files", draft.pk, attachments=SimpleUploadedFile("a.png", PNG, "image/png"), inline="1"
+    ).json()["url"]
+    assert browser(user).get(url).content == PNG
+    posted(user, "draft-save", draft.pk, revision=0, html=f'<p>Look <img src="{url}"></p>')
+    assert f'src="cid:{draft.files.get().content_id}"' in current(draft).html
+    assert url in browser(user).get(reverse("draft-body", args=[draft.pk])).content.decode()
+
+
+def test_sending_can_be_undone_and_then_is_a_draft_again() -> None:
+    """R35: undo before confirm."""
+    draft = written(writer())
+    user = draft.message.owner
+    answer = browser(user).post(
+        reverse("draft", args=[draft.pk]),
+        {"revision": 0, "to": "bea@acme.example", "subject": "Hi", "text": "Hello", "do": "send"},
+        follow=True,
+    )
+    assert reverse("draft-take-back", args=[draft.pk]) in answer.content.decode()
+    assert current(draft).status == Status.QUEUED
+    answer = posted(user, "draft-take-back", draft.pk)
+    assert answer.headers["Location"] == reverse("draft", args=[draft.pk])
+    assert current(draft).status == Status.DRAFT
+
+
+def test_what_is_wrong_stands_beside_its_field_and_nothing_is_lost() -> None:
+    """R35."""
+    draft = written(writer())
+    shown = posted(draft.message.owner, "draft", draft.pk, revision=0, to="bea", text="Dear Bea", do="send")
+    assert "is not an e-mail address" in shown.content.decode()
+    assert "Dear Bea" in shown.content.decode()
+    assert current(draft).status == Status.DRAFT
+
+
+def test_beyond_the_limit_the_page_names_it_and_when_it_resets(settings: Any) -> None:
+    """R37."""
+    settings.SENDS_PER_USER_PER_DAY = 0
+    draft = written(writer())
+    shown = posted(draft.message.owner, "draft", draft.pk, revision=0, to="bea@acme.example", text="x", do="send")
+    assert "The limit resets on" in shown.content.decode()
+    assert current(draft).status == Status.DRAFT
+
+
+def test_what_is_left_of_the_limit_is_shown_while_one_writes(settings: Any) -> None:
+    """R37."""
+    settings.SENDS_PER_USER_PER_DAY = 7
+    draft = written(writer())
+    assert "7 of 7 recipients left" in page(draft.message.owner, "draft", draft.pk)
+
+
+def test_discarding_can_be_undone() -> None:
+    """R35."""
+    draft = written(writer())
+    user = draft.message.owner
+    answer = browser(user).post(reverse("draft", args=[draft.pk]), {"do": "discard"}, follow=True)
+    assert reverse("draft-restore", args=[draft.pk]) in answer.content.decode()
+    assert current(draft).message.folder.kind == Folder.Kind.TRASH
+    posted(user, "draft-restore", draft.pk)
+    assert current(draft).message.folder.kind == Folder.Kind.DRAFTS
+
+
+def test_formatting_is_given_up_and_taken_up_again_with_the_words_kept() -> None:
+    """R35: plain text and HTML; the choice is remembered for the next message."""
+    draft = written(writer(), html="<p>Dear <b>Bea</b></p>")
+    client = browser(draft.message.owner)
+    at = reverse("draft", args=[draft.pk])
+    client.post(at, {"revision": 0, "html": draft.html, "do": "plain"})
+    draft = current(draft)
+    assert (draft.html, draft.text.strip()) == ("", "Dear Bea")
+    assert "data-editor" not in client.get(at).content.decode()
+    client.post(at, {"revision": draft.revision, "text": draft.text, "do": "rich"})
+    assert "Dear Bea" in current(draft).html
+    assert "data-editor" in client.get(at).content.decode()
+
+
+def test_a_draft_opens_in_its_editor_wherever_it_is_listed() -> None:
+    """R31, R35: also in the reading pane."""
+    draft = written(writer())
+    client = browser(draft.message.owner)
+    at = reverse("message", args=[draft.pk])
+    assert client.get(at).headers["Location"] == reverse("draft", args=[draft.pk])
+    in_pane = client.get(at, headers={"HX-Request": "true", "HX-Target": "reading-pane"})
+    assert in_pane.headers["HX-Redirect"] == reverse("draft", args=[draft.pk])
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (Status.QUEUED, "Waiting to be sent"),
+        (Status.FAILED, "This message was not sent"),
+        (Status.UNKNOWN, "may have been sent"),
+    ],
+)
+def test_how_delivery_is_doing_stands_on_the_message(status: str, words: str) -> None:
+    """R36: with the server's words and what can be done."""
+    outgoing = send(written(writer()))
+    said = "550 No such <user> here" if status == Status.FAILED else ""
+    Outgoing.objects.filter(pk=outgoing.pk).update(status=status, words=said)
+    shown = page(outgoing.message.owner, "message", outgoing.pk)
+    assert words in shown
+    if status == Status.FAILED:
+        assert "550 No such &lt;user&gt; here" in shown
+
+
+def test_nobody_else_sees_how_it_is_doing() -> None:
+    """R36: what servers said of recipients is the sender's."""
+    user = writer()
+    factories.customer(organization=user.organization, addresses=["bea@acme.example"])
+    colleague = factories.user(organization=user.organization)
+    with server() as sink:
+        sender = sender_on(sink.port, organization=user.organization)
+        outgoing = send(written(sender, bcc="hidden@y.example"))
+        outgoing = deliver(outgoing)
+    shown = page(colleague, "message", outgoing.pk)
+    assert "hidden@y.example" not in shown
+    assert "draft" not in shown.partition("<main")[2]
+
+
+def test_the_page_of_a_draft_costs_a_dozen_queries_at_most() -> None:
+    """The house's budget."""
+    draft = written(writer())
+    assert queries_of(draft.message.owner, "draft", draft.pk) <= 12
+
+
+def test_people_are_completed() -> None:
+    """R35: customers and colleagues, as one types."""
+    user = writer()
+    factories.customer(organization=user.organization, last_name="Stone", addresses=["bea@acme.example"])
+    shown = page(user, "people", q="sto")
+    assert 'data-value="&quot;Stone&quot; &lt;bea@acme.example&gt;"' in shown
