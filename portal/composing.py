@@ -280,7 +280,7 @@ def _done(
     try:
         deed(_own(request, pk))
     except (NotPossible, ValidationError) as error:
-        notices.error(request, _complaint(error))
+        notices.warning(request, _complaint(error))
         return go_to(request, "message", pk)
     notices.success(request, words)
     return go_to(request, then, pk)
