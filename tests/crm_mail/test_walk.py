@@ -309,6 +309,8 @@ IN_BODIES = {
 }
 #: The same in the portal's forms, by route and field.
 IN_FORMS = {
+    "POST mail/drafts/<int:pk>/ mailbox": InBody("mailbox", lambda pk: {"revision": 0, "mailbox": pk, "do": "save"}),
+    "POST mail/drafts/<int:pk>/save/ mailbox": InBody("mailbox", lambda pk: {"revision": 0, "mailbox": pk}),
     "POST administration/sharing/change/ user": InBody(
         "user", lambda pk: {"user": [pk], "kind": "fixed", "mode": "private", "reason": "Walked", "confirmed": "on"}
     ),
@@ -327,7 +329,13 @@ IN_FORMS = {
     "POST leads/share/ customer": InBody("lead", lambda pk: {"customer": [pk], "share": "on", "confirmed": "on"}),
 }
 #: Fields that choose a row, in the portal's form classes: each must have its lines in `IN_FORMS`.
-FORM_FIELDS = frozenset({"portal.arranging.RemovalForm.into", "portal.customers.CustomerForm.owner"})
+FORM_FIELDS = frozenset(
+    {
+        "portal.compose_forms.ComposeForm.mailbox",
+        "portal.arranging.RemovalForm.into",
+        "portal.customers.CustomerForm.owner",
+    }
+)
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 HTMX = {"HX-Request": "true"}
