@@ -310,7 +310,6 @@ IN_BODIES = {
 #: The same in the portal's forms, by route and field.
 IN_FORMS = {
     "POST mail/drafts/<int:pk>/ mailbox": InBody("mailbox", lambda pk: {"revision": 0, "mailbox": pk, "do": "save"}),
-    "POST mail/drafts/<int:pk>/save/ mailbox": InBody("mailbox", lambda pk: {"revision": 0, "mailbox": pk}),
     "POST administration/sharing/change/ user": InBody(
         "user", lambda pk: {"user": [pk], "kind": "fixed", "mode": "private", "reason": "Walked", "confirmed": "on"}
     ),
