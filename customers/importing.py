@@ -264,7 +264,8 @@ class Import:
         for name, cell in zip(self.mapping, cells, strict=False):
             text = restored(cell.strip())
             if name == "email":
-                texts += filter(None, _SEPARATORS.split(text))
+                several = [part for part in _SEPARATORS.split(text) if part]
+                texts += several if all("@" in part for part in several) else [text]
             elif name and text:
                 given[name] = text
         try:

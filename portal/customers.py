@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import partial
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from django import forms
@@ -235,10 +236,12 @@ def customer(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
             raise
         return redirect(moved)
     sight = Sight(user)
+    addresses = list(CustomerAddress.objects.filter(customer=record).with_colleagues_marked(user.organization))
     context = _emails(request, sight, record) | {
         "kind": kind,
         "customer": record,
-        "addresses": list(CustomerAddress.objects.filter(customer=record).with_colleagues_marked(user.organization)),
+        "addresses": addresses,
+        "is_colleague": bool(addresses) and all(map(attrgetter("is_colleagues"), addresses)),
         "may_tick": may_tick(user, sight.modes),
         "duplicates": Customer.objects.for_organization(user.organization).doubles_of(record)[:3],
         "backfills": Backfill.objects.filter(customer=record),

@@ -141,7 +141,7 @@ def test_each_wrong_row_is_named_and_the_others_are_imported(ours: Organization)
     assert set(Customer.objects.values_list("last_name", flat=True)) == {"Good", "Address", "Last"}
     assert told(work) == (3, 0, 0, 0, 8)
     words = (
-        "“not” is not an e-mail",
+        "“not an address” is not an e-mail",
         "“x@@acme.example” is not",
         "neither a name",
         "“friend”",

@@ -58,7 +58,7 @@ def test_a_check_says_what_an_import_does_and_saves_nothing(rep: User) -> None:
     """R28: a dry run with errors by row."""
     work = checked(rep)
     assert (work.state, work.created, work.failed, names()) == (State.CHECKED, 2, 1, [])
-    assert [(row.line, row.why) for row in work.refused_rows.all()] == [(3, "“no” is not an e-mail address.")]
+    assert [(row.line, row.why) for row in work.refused_rows.all()] == [(3, "“no address” is not an e-mail address.")]
     work = imported(work)
     assert (work.state, work.created, work.failed, names()) == (State.DONE, 2, 1, ["Bea Stone", "Carl"])
     assert {customer.kind for customer in Customer.objects.all()} == {"lead"}

@@ -10,6 +10,7 @@ import pytest
 from django.urls import reverse
 
 from accounts.models import User
+from customers.changes import change_customer
 from customers.models import Customer, RecordChange
 from mail import conversations
 from mail.deeds import delete_message
@@ -442,7 +443,13 @@ def test_the_record_takes_as_many_queries_for_thirty_messages_as_for_one(ann: Us
 def test_a_colleagues_address_on_a_record_is_pointed_out(ann: User) -> None:
     """sharing.md: an internal address never makes a correspondent."""
     record = factories.customer(organization=ann.organization, addresses=["ceo@our.example"])
-    assert "Mail among colleagues is never shared" in page(ann, "customer", "contacts", record.pk)
+    shown = unescape(page(ann, "customer", "contacts", record.pk))
+    assert "ceo@our.example is a colleague's address" in shown
+    assert "All addresses of this record are colleagues’" in shown, "instead of promising mail"
+    change_customer(record, addresses=["ceo@our.example", "ceo@acme.example"])
+    shown = unescape(page(ann, "customer", "contacts", record.pk))
+    assert "ceo@our.example is a colleague's address" in shown
+    assert "All addresses of this record are colleagues’" not in shown
 
 
 # --- Share Email ----------------------------------------------------------------------------------------------------
