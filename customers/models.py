@@ -392,3 +392,8 @@ class RefusedRow(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.why}"
+
+    @property
+    def text(self) -> str:
+        """What it says, to be recognised by."""
+        return " · ".join(filter(None, self.cells))

@@ -88,6 +88,7 @@ def test_an_import_is_checked_then_confirmed_then_done(ann: User, work: Customer
     checked = client.get(where).content.decode()
     assert "Import 1 row<" in checked
     assert "“no address” is not an e-mail address" in checked
+    assert "Nobody · no address" in checked
     assert not Customer.objects.exists()
     client.post(reverse("import-start", args=[work.pk]))
     imports.work_on(work.pk)
