@@ -21,7 +21,9 @@ from customers.changes import (
     merge_customers,
     undo_change,
 )
+from customers.importing import Import
 from customers.models import Customer, CustomerAddress, RecordChange
+from customers.syncing import Upsert, upsert
 from mail.matching import MATCHED_ROLES
 from mail.models import Correspondence, Participant
 from sharing import records
@@ -104,6 +106,18 @@ class Records:
         if customer := self._one(first):
             delete_customer(customer, actor=self.ann)
 
+    def upsert(self, first: int, second: int) -> None:
+        """One of two records of another CRM, keeping earlier mail or not."""
+        sent = Upsert(f"x{first % 2}", {"kind": "lead", "last_name": "Sent"}, [ADDRESSES[second % 4]], bool(second % 3))
+        upsert(self.ann.organization, [sent], new={})
+
+    def imported(self, first: int, second: int) -> None:
+        """A file of two rows, which may be one record."""
+        work = Import(self.ann.organization, ["email"])
+        rows = enumerate([[f"{ADDRESSES[first % 4]} {ADDRESSES[second % 4]}"], [ADDRESSES[second % 3]]])
+        for batch in work.batches(rows):
+            work.save(batch)
+
     def undo(self, first: int, _: int) -> None:
         """Any earlier deed that can still be undone."""
         changes = list(RecordChange.objects.can_be_undone())
@@ -118,7 +132,7 @@ class Records:
         return found[number % len(found)] if found else None
 
 
-DEEDS = ("create", "mail", "change", "merge", "convert", "delete", "undo")
+DEEDS = ("create", "mail", "change", "merge", "convert", "delete", "upsert", "imported", "undo", "undo")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
