@@ -12,7 +12,7 @@ import io
 import itertools
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,17 @@ from accounts.models import Mailbox, MailDomain, Organization, User
 from customers.models import Customer, CustomerAddress
 from mail.indexing import index_stored
 from mail.matching import customers_met, link
-from mail.models import Correspondence, Folder, Message, MessageText, Participant, SearchEntry, Thread
+from mail.models import (
+    Correspondence,
+    Folder,
+    Label,
+    Labelling,
+    Message,
+    MessageText,
+    Participant,
+    SearchEntry,
+    Thread,
+)
 from mail.search import sequence
 from mail.search import stored as stored_words
 from sharing.models import CaughtUp, ReadMark, SharedRecord
@@ -36,6 +46,8 @@ NAME = "Large"
 BATCH = 20_000
 YEARS = 2
 MODES = ("public", "custom", "private")
+#: The name of the folder and of the label with very much mail.
+ARCHIVE = "Archive"
 TICKS = 200
 LONGEST = 20
 OWN_DOMAINS = ("our.example", "our-sales.example", "our-group.example")
@@ -175,9 +187,7 @@ def grow(population: Population, size: int) -> None:
         rows: dict[Any, list[tuple[Any, ...]]] = {model: [] for model in _TABLES}
         while population.made < upto:
             _conversation(population, rows)
-        with connection.cursor() as cursor:
-            for model, columns in _TABLES.items():
-                _copy(cursor, model._meta.db_table, columns, rows[model])
+        _write(rows)
     with connection.cursor() as cursor:
         if connection.vendor != "postgresql":
             cursor.execute("ANALYZE")
@@ -189,6 +199,26 @@ def grow(population: Population, size: int) -> None:
             table = model._meta.db_table
             cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s, false)", [table, following])
         cursor.execute("VACUUM ANALYZE")
+
+
+def hoard(population: Population, count: int) -> None:
+    """Give the first user a folder with `count` messages, or a conversation more, and a label on every fifth of them."""
+    owner = population.owners[0]
+    archive, _ = Folder.objects.get_or_create(account=owner.user.mail_account, name=ARCHIVE)
+    label, _ = Label.objects.get_or_create(account=owner.user.mail_account, name=ARCHIVE)
+    hoarder = replace(owner, folders=dict.fromkeys(owner.folders, archive.pk))
+    have = archive.messages.count()
+    while have < count:
+        rows: dict[Any, list[tuple[Any, ...]]] = {model: [] for model in _TABLES}
+        while len(rows[Message]) < min(count - have, BATCH):
+            _conversation(population, rows, hoarder)
+        _write(rows)
+        have = archive.messages.count()
+    unlabelled = archive.messages.filter(labellings=None).values_list("pk", "date")
+    chosen = [(pk, date) for pk, date in unlabelled if pk % 5 == 0]
+    Labelling.objects.bulk_create(
+        (Labelling(label=label, message_id=pk, date=date) for pk, date in chosen), batch_size=5000
+    )
 
 
 def mark_reading(population: Population) -> None:
@@ -294,10 +324,12 @@ def _user(organization: Organization, number: int, rng: random.Random) -> User:
     return user
 
 
-def _conversation(population: Population, rows: dict[Any, list[tuple[Any, ...]]]) -> None:
+def _conversation(population: Population, rows: dict[Any, list[tuple[Any, ...]]], whose: Owner | None = None) -> None:
     """Put 1 to 20 messages of one user with one other into `rows`, and copies if a colleague is in Cc throughout."""
     rng = population.random
     owner, colleague = rng.sample(population.owners, 2)
+    if whose is not None:
+        owner, colleague = whose, rng.choice(population.owners[1:])
     chance = rng.random()
     with_customer = chance < 0.6
     if with_customer:
@@ -385,6 +417,12 @@ def _file(
     rows[SearchEntry].append((pk, owner.mailbox, mail.date, stored_words(sequence(fields, mail.text))))
     rows[Participant] += [(pk, role, "", address, domain_of(address)) for role, address in mail.people]
     rows[Correspondence] += links
+
+
+def _write(rows: dict[Any, list[tuple[Any, ...]]]) -> None:
+    with connection.cursor() as cursor:
+        for model, columns in _TABLES.items():
+            _copy(cursor, model._meta.db_table, columns, rows[model])
 
 
 def _copy(cursor: Any, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:

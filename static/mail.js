@@ -124,8 +124,8 @@ forms do the same, a page at a time. The server renders every row; here they are
     opened = row.id;
     showOpened();
   });
-  document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target.id !== "reading-pane") return;
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.target?.id !== "reading-pane" || !event.detail.successful) return;
     document.querySelector(".mailbox__reading").scrollTop = 0;
     const thread = opened.replace("conversation-", "");
     if (thread && by(opened)?.classList.contains("is-unread")) refresh({ row: thread });
@@ -143,7 +143,7 @@ forms do the same, a page at a time. The server renders every row; here they are
   const refresh = (values) => {
     const live = document.querySelector("[data-live]");
     if (!live) return;
-    window.htmx.ajax("GET", live.dataset.live, { source: "#mail-scroll", target: "#mail-arrivals", values });
+    window.htmx.ajax("GET", live.dataset.live, { target: "#mail-arrivals", swap: "innerHTML", values });
   };
   let looked = Date.now();
   const look = () => {
@@ -169,8 +169,8 @@ forms do the same, a page at a time. The server renders every row; here they are
     else list.append(row);
     if (row.id === opened) row.setAttribute("aria-current", "true");
   };
-  document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target.id !== "mail-arrivals") return;
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.target?.id !== "mail-arrivals" || !event.detail.target.children.length) return;
     const scroll = by("mail-scroll");
     const before = scroll.scrollHeight;
     const top = scroll.scrollTop;
