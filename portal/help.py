@@ -28,6 +28,7 @@ TOPICS = (
     Topic(
         "mailboxes", "Connecting a mailbox", "Your CRM Mail account, POP3 servers, passwords, what is deleted.", "inbox"
     ),
+    Topic("reading", "Reading your mail", "Folders, labels, undo, Trash, and the keyboard.", "mail"),
     Topic("sharing", "The three sharing modes", "Public, Custom and Private, and what to choose.", "share"),
     Topic("colleagues", "What colleagues see", "Which messages, which parts of them, and who opened them.", "eye"),
     Topic("customers", "Leads and contacts", "Records, addresses, and the mail that belongs to them.", "contacts"),

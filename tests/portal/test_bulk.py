@@ -262,3 +262,33 @@ def test_standard_folders_and_those_of_others_are_not_arranged(ann: Mailbox, cli
 def test_without_a_crm_mail_account_there_is_nothing_to_arrange() -> None:
     """R4."""
     page(factories.user(), "mail-arrange", status=404)
+
+
+# --- one message on its own page ------------------------------------------------------------------------------------
+
+
+def test_a_message_is_deleted_restored_and_starred_on_its_page(ann: Mailbox, client: Client) -> None:
+    """R31: that message alone, not its conversation."""
+    message = factories.message(mailbox=ann, message_id="a@x")
+    answer = factories.message(mailbox=ann, references=["a@x"])
+    shown = page(ann.owner, "message", message.pk)
+    assert f'name="message" value="{message.pk}"' in shown
+    place = reverse("mail-folder", args=[folder(ann, "inbox").pk])
+    post(client, place, message=message.pk, deed="star")
+    assert list(Message.objects.filter(is_starred=True)) == [message]
+    post(client, place, message=message.pk, deed="trash")
+    assert list(folder(ann, "trash").messages.all()) == [message]  # type: ignore[attr-defined]
+    assert ">Restore" in page(ann.owner, "message", message.pk)
+    post(client, reverse("mail-folder", args=[folder(ann, "trash").pk]), message=message.pk, deed="restore")
+    assert set(folder(ann, "inbox").messages.all()) == {message, answer}  # type: ignore[attr-defined]
+
+
+def test_colleagues_get_no_such_buttons(ann: Mailbox) -> None:
+    """sharing.md: marks and folders are the owner's."""
+    factories.customer(organization=ann.owner.organization, addresses=["bea@acme.example"])
+    message = factories.message(mailbox=ann, sender="bea@acme.example")
+    ben = factories.user(organization=ann.owner.organization, mail_account=True)
+    shown = page(ben, "message", message.pk)
+    assert 'name="deed"' not in shown
+    place = reverse("mail-folder", args=[folder(ann, "inbox").pk])
+    assert browser(ben).post(place, {"message": message.pk, "deed": "star"}).status_code == 404
