@@ -13,7 +13,10 @@ from tests import factories
 def places(mailbox: Mailbox, customer: Customer, message: Message) -> list[str]:
     """The addresses of the pages that an administrator with an account, a contact and a message of it can open."""
     return [
-        *(reverse(name) for name in ("home", "answers", "notifications", "mail", "shared", "help")),
+        *(
+            reverse(name)
+            for name in ("home", "answers", "notifications", "mail", "mail-starred", "mail-arrange", "shared", "help")
+        ),
         *(reverse(name) for name in ("email-settings", "mail-account", "mailbox-add", "mail-accounts", "send-mail-as")),
         *(
             reverse(name)
