@@ -103,8 +103,9 @@ def put_further(consolidation: Consolidation) -> None:
     with transaction.atomic():
         # First the place, then what leads to it: in this order they are deleted, too.
         place = _held(consolidation)
+        kind = "folder" if isinstance(place, Folder) else "label"
         current = Consolidation.objects.select_for_update(of=("self",)).select_related("mailbox__owner")
-        work = current.filter(pk=consolidation.pk, state=State.GOING, folder=consolidation.folder_id).first()
+        work = current.filter(pk=consolidation.pk, state=State.GOING, **{kind: place}).first()
         if place is None or work is None:
             return
         owner = work.mailbox.owner
@@ -119,7 +120,9 @@ def put_further(consolidation: Consolidation) -> None:
         else:
             eligible = eligible.not_discarded()
         chosen = eligible.filter(pk__in=_from_customers([pk for pk, _ in found], owner.organization_id))
-        work.put = F("put") + _put(place, chosen)
+        # Locked in the order in which deeds lock them, so that both wait for each other instead of failing.
+        locked = list(chosen.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
+        work.put = F("put") + _put(place, Message.objects.filter(pk__in=locked))
         work.looked_at = F("looked_at") + len(found)
         if found:
             work.place = str(Place(found[-1][1], found[-1][0]))

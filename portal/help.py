@@ -25,6 +25,7 @@ class Topic:
 
 
 TOPICS = (
+    Topic("home", "The home page", "What waits for your answer, what is unread, notifications.", "home"),
     Topic(
         "mailboxes", "Connecting a mailbox", "Your CRM Mail account, POP3 servers, passwords, what is deleted.", "inbox"
     ),
