@@ -118,7 +118,7 @@ def _named(session: Pop3Session, numbers: Sequence[int] | None) -> list[tuple[in
         headers = {item.number: item.raw for item in session.retrieve(numbers, headers_only=True)}
         if any(header is None for header in headers.values()):
             raise
-    return [(number, _header_uid(header or b"")) for number, header in headers.items()]
+    return [(number, _header_uid(bytes(header or b""))) for number, header in headers.items()]
 
 
 def _header_uid(header: bytes) -> str:

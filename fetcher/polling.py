@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import F
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
@@ -74,6 +74,14 @@ def poll(run: FetchRun, progress: Progress = lambda _run: None) -> FetchRun:
     except scheduling.LeaseLost as error:
         log.info("%s", error)
         scheduling.finish(run, FetchRun.State.FAILED, "Stopped: the mailbox's settings changed meanwhile.")
+    except (OSError, OperationalError):
+        # Where large messages are put while they are read, or the database: full, read-only, gone.
+        _fail(
+            run,
+            "storage",
+            "CRM Mail could not keep what it fetched. It is tried again; its administrators find the reason in the log.",
+        )
+        raise
     except Exception:
         _fail(
             run,
@@ -234,7 +242,7 @@ class _Poll:
                 if len(batch) >= BATCH_MESSAGES or size >= BATCH_BYTES or time.monotonic() - began > BATCH_SECONDS:
                     yield batch
                     batch, size, began = [], 0, time.monotonic()
-        except Pop3Error:
+        except (Pop3Error, OSError):
             if batch:
                 yield batch
             raise

@@ -7,6 +7,7 @@ two bytes, and the whole session. One conversation is held by one thread.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import socket
 import time
 from collections import deque
@@ -37,12 +38,12 @@ __all__ = ["CommandRefused", "Limits", "Pop3Error", "Pop3Session", "Retrieved", 
 class Retrieved:
     """The answer for one message of `Pop3Session.retrieve`.
 
-    `raw` is the message; its headers alone when not `is_complete` (over the size limit); None when the server refused
+    `raw` is the message, a large one as a file that is mapped into memory; its headers alone when not `is_complete` (over the size limit); None when the server refused
     it, which `error` tells. `size` is in bytes; for what was not fetched whole, as the server says.
     """
 
     number: int
-    raw: bytes | None
+    raw: bytes | mmap.mmap | None
     size: int
     is_complete: bool = True
     error: Pop3Error | None = None
@@ -393,7 +394,7 @@ class Pop3Session:
 
     def _whole_block(self, limit: int) -> bytes:
         block = self._wire.block(limit)
-        return block.data if block.is_complete else self._wire.give_up("too_big")
+        return bytes(block.data) if block.is_complete else self._wire.give_up("too_big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,9 +424,9 @@ def _size(digits: str) -> int:
     return int(digits) if digits.isdecimal() and len(digits) < 16 else 0
 
 
-def _headers_of(raw: bytes) -> bytes:
+def _headers_of(raw: bytes | mmap.mmap) -> bytes:
     """A message up to the empty line after its headers, that line included."""
-    if raw.startswith(b"\r\n"):
+    if raw[:2] == b"\r\n":
         return raw[:2]
     end = raw.find(b"\r\n\r\n")
-    return raw if end < 0 else raw[: end + 4]
+    return raw[:] if end < 0 else raw[: end + 4]

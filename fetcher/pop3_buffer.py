@@ -1,15 +1,19 @@
 """What came off a POP3 connection and was not read yet: bytes in, lines and blocks out, no I/O (RFC 1939 section 3).
 
 Cost: each byte is copied once into the buffer and once out of it, and searched once (twice from the first stuffed dot
-of a block on). The buffer never grows: a block larger than it leaves in parts that are joined once, so that a message
-of n bytes needs at most 2 n for a moment and n afterwards.
+of a block on). The buffer never grows: a block larger than it leaves in parts. What is larger than `SPOOLED` goes to a
+temporary file, part by part, and is read from there as if it were bytes: no message takes more memory than that.
 """
 
 from __future__ import annotations
 
+import mmap
+import tempfile
 from dataclasses import dataclass
+from typing import IO
 
 CAPACITY = 256 * 1024
+SPOOLED = 1 << 20
 
 #: A receive into less room than this is not worth its system call: what is left is moved to the front first.
 _LEAST_ROOM = 64 * 1024
@@ -25,12 +29,12 @@ class LineTooLong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A multi-line answer without its final dot and without stuffed dots.
+    """A multi-line answer without its final dot and without stuffed dots; a large one lies in a file without a name.
 
     `size` is what the server sent of it, stuffing included. When `is_complete` is false `data` was cut near the limit.
     """
 
-    data: bytes
+    data: bytes | mmap.mmap
     size: int
     is_complete: bool
 
@@ -49,6 +53,7 @@ class ReplyBuffer:
         self._end = 0
         self._searched = 0
         self._parts: list[bytes] = []
+        self._spooled: IO[bytes] | None = None
         self._keep = 0
         self._gone = 0
         self._is_dotted = False
@@ -102,7 +107,7 @@ class ReplyBuffer:
         self._start -= 2
         self._data[self._start : self._start + 2] = b"\r\n"
         self._searched = self._start
-        self._parts = []
+        self.drop_block()
         self._keep = keep
         self._gone = 0
         self._is_dotted = False
@@ -138,6 +143,13 @@ class ReplyBuffer:
         self._take(self._end)
         return Block(self._joined(), size, is_complete=False)
 
+    def drop_block(self) -> None:
+        """Forget a block whose end will not come and of which nothing is wanted."""
+        self._parts = []
+        spooled, self._spooled = self._spooled, None
+        if spooled is not None:
+            spooled.close()
+
     def _part(self) -> None:
         """Take all but the last bytes, where a line end and a dot may have begun, out of a full buffer."""
         cut = self._end - 4
@@ -158,9 +170,24 @@ class ReplyBuffer:
             self._parts.append(part[2:] if self._is_dotted and not self._gone else part)
         self._gone += until - self._start
         self._start = until
+        if self._gone > SPOOLED:
+            self._spool()
 
-    def _joined(self) -> bytes:
+    def _spool(self) -> None:
+        """Put what was taken so far into the file. Raises OSError, for one where the disk is full."""
+        if self._spooled is None:
+            self._spooled = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the block is joined or dropped
         parts, self._parts = self._parts, []
+        self._spooled.writelines(parts)
+
+    def _joined(self) -> bytes | mmap.mmap:
+        parts, self._parts = self._parts, []
+        if self._spooled is not None:
+            self._spooled.writelines(parts)
+            self._spooled.flush()
+            with self._spooled as file:
+                self._spooled = None
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _move_to(self, place: int) -> None:

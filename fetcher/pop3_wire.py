@@ -56,6 +56,7 @@ class Wire:
     def close(self) -> None:
         """Close the connection without a word. Calling it again does nothing."""
         self._sock.close()
+        self._buffer.drop_block()
 
     def encrypt(self, endpoint: servers.Endpoint) -> None:
         """Go on encrypted, forgetting what came before (RFC 2595 section 4).
@@ -108,8 +109,9 @@ class Wire:
         while (block := self._buffer.next_block()) is None:
             if self._buffer.block_size > limit + drained:
                 self._broken = "too_big"
+                block = self._buffer.cut_block()
                 self.close()
-                return self._buffer.cut_block()
+                return block
             self._receive()
         return block
 

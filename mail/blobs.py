@@ -5,6 +5,7 @@ They live in the database, so that they are committed, backed up and deleted tog
 
 from __future__ import annotations
 
+import mmap
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -26,7 +27,7 @@ class _Zstandard(threading.local):
 _zstandard = _Zstandard()
 
 
-def compressed(raw: bytes) -> Iterator[bytes]:
+def compressed(raw: bytes | mmap.mmap) -> Iterator[bytes]:
     """The chunks in which the bytes of a message are kept."""
     compress = _zstandard.compress
     view = memoryview(raw)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -17,6 +17,7 @@ from customers.locks import addresses_stay
 from mail import blobs, matching, rows
 from mail.consolidating import put_filed
 from mail.indexing import index_filed
+from mail.mime import Raw
 from mail.models import Attachment, Folder, MailAccount, Message, MessageText, Participant
 from mail.parsing import ParsedMessage, parse
 from mail.threads import assign_threads, id_key
@@ -29,21 +30,23 @@ _FUTURE = timedelta(days=1)
 class Arrival:
     """A message to file: what was read in it, and its bytes as they are stored. Made by `read`, away from the database.
 
-    `digest` is that of the bytes, `size` theirs on the server; `note`, if any, says why they are the headers alone.
+    `digest` is that of the bytes, `size` theirs on the server; `note`, if any, says why they are the headers alone. The
+    `chunks` of a large message, which lies in a file, are made as they are stored, once.
     """
 
     parsed: ParsedMessage
-    chunks: tuple[bytes, ...]
+    chunks: Iterable[bytes]
     digest: str
     size: int
     note: str = ""
 
     @classmethod
-    def read(cls, raw: bytes, *, size: int | None = None, note: str = "") -> Self:
+    def read(cls, raw: Raw, *, size: int | None = None, note: str = "") -> Self:
         """Everything about a message that its bytes tell; by its size if `size` is not given."""
+        chunks = blobs.compressed(raw)
         return cls(
             parsed=parse(raw),
-            chunks=tuple(blobs.compressed(raw)),
+            chunks=tuple(chunks) if isinstance(raw, bytes) else chunks,
             digest=hashlib.sha256(raw).hexdigest(),
             size=len(raw) if size is None else size,
             note=note,

@@ -8,6 +8,7 @@ nothing is decoded before it is asked for.
 from __future__ import annotations
 
 import binascii
+import mmap
 import quopri
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -39,6 +40,13 @@ _NOT_A_FIELD = re.compile(rb"^(?![!-9;-~]+[ \t]*:|[ \t]|>?From )", re.MULTILINE)
 _TYPE = re.compile(r"\s*([a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62})(?=[\s;(,]|$)")
 _PARAMETER = re.compile(r';\s*+([^\s=;"]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"?|([^;]*+))', re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+
+
+_COUNTED_BYTES = 1 << 20
+_NO_DIGITS = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+
+#: The bytes of a message; a large one may be a file that is mapped into memory.
+Raw = bytes | mmap.mmap
 
 
 class TooMuch(Exception):
@@ -97,24 +105,30 @@ class Part:
     #: The number of the outermost multipart/alternative that holds it, or its own.
     choice: int
 
-    def decoded(self) -> bytes:
-        """The bytes of the content, whatever is wrong with its encoding."""
+    def decoded(self, limit: int | None = None) -> bytes:
+        """The bytes of the content, whatever is wrong with its encoding; `limit` is how many of them are looked at, encoded."""
         encoding = self.fields.first("content-transfer-encoding").strip().lower()
+        body = self.body[:limit]
         if encoding == "base64":
-            return _base64(self.body)
+            return _base64(body)
         if encoding == "quoted-printable":
-            return quopri.decodestring(bytes(self.body))
-        return bytes(self.body)
+            return quopri.decodestring(bytes(body))
+        return bytes(body)
 
     def size(self) -> int:
-        """How many bytes `decoded` has: counted, not decoded, where the encoding is base64."""
+        """How many bytes `decoded` has; base64 is counted, a piece at a time, not decoded (to the first padding)."""
         if self.fields.first("content-transfer-encoding").strip().lower() != "base64":
             return len(self.decoded())
-        data = bytes(self.body)
-        return (len(data) - sum(map(data.count, (b"\n", b"\r", b" ", b"\t", b"=")))) * 3 // 4
+        digits = 0
+        for start in range(0, len(self.body), _COUNTED_BYTES):
+            piece, padding, _ = bytes(self.body[start : start + _COUNTED_BYTES]).partition(b"=")
+            digits += len(piece.translate(None, _NO_DIGITS))
+            if padding:
+                break
+        return digits * 3 // 4
 
 
-def leaves(raw: bytes, headers: Fields | None = None) -> Iterator[Part]:
+def leaves(raw: Raw, headers: Fields | None = None) -> Iterator[Part]:
     """The parts of a message that hold others no more; an attached message is one. `headers`, if read already, are its own.
 
     Raises:
@@ -149,7 +163,7 @@ def leaves(raw: bytes, headers: Fields | None = None) -> Iterator[Part]:
         yield Part(number, fields, content_type, parameters, view[body:end], number if choice < 0 else choice)
 
 
-def split_header(raw: bytes, start: int, end: int) -> tuple[int, int]:
+def split_header(raw: Raw, start: int, end: int) -> tuple[int, int]:
     """Where the header block of raw[start:end] ends and where its body begins; without header all is body."""
     blank = _empty_line(raw, start, end)
     if blank and blank[0] == start:
@@ -164,12 +178,12 @@ def split_header(raw: bytes, start: int, end: int) -> tuple[int, int]:
     return place, place
 
 
-def split_block(raw: bytes) -> tuple[int, int]:
+def split_block(raw: Raw) -> tuple[int, int]:
     """Where the first empty line begins and ends; whatever stands before it, fields or not."""
     return _empty_line(raw, 0, len(raw)) or (len(raw), len(raw))
 
 
-def _empty_line(raw: bytes, start: int, end: int) -> tuple[int, int] | None:
+def _empty_line(raw: Raw, start: int, end: int) -> tuple[int, int] | None:
     """Where the first empty line of raw[start:end], which begins a line, begins and ends."""
     first = _EMPTY_LINE.match(raw, start, end)
     if first:
@@ -238,7 +252,7 @@ def _content_type(value: str, default: str) -> tuple[str, Mapping[str, str]]:
     return (default, {}) if "/" not in value[:1_000] else ("application/octet-stream", read_parameters(value))
 
 
-def _sections(raw: bytes, start: int, end: int, boundary: str) -> list[tuple[int, int]]:
+def _sections(raw: Raw, start: int, end: int, boundary: str) -> list[tuple[int, int]]:
     """Where the parts between the lines of a boundary lie; one that never ends goes on to the end."""
     delimiter = b"--" + boundary.encode("utf-8", "surrogateescape")
     sections: list[tuple[int, int]] = []

@@ -39,6 +39,8 @@ MAX_SNIPPET_CHARS = 200
 #: So much of a text is looked at for its snippet; more where that does not fill it.
 MAX_SNIPPET_SOURCES = (1_000, 20_000)
 MAX_NAME_CHARS = 200
+#: Four bytes of UTF-8 or UTF-32, each of them three characters of quoted-printable.
+MAX_BYTES_A_CHAR = 12
 MAX_GUESSED_BYTES = 16 * 1024
 MAX_REMEMBERED_CHARS = 200
 
@@ -138,7 +140,7 @@ class ParsedMessage:
     fingerprint: str = ""
 
 
-def parse(raw: bytes) -> ParsedMessage:
+def parse(raw: mime.Raw) -> ParsedMessage:
     """Read a message, as far as it can be read; what can't is said in `notes`. Never raises."""
     try:
         return _parse(raw)
@@ -151,7 +153,7 @@ def parse(raw: bytes) -> ParsedMessage:
         )
 
 
-def _parse(raw: bytes) -> ParsedMessage:
+def _parse(raw: mime.Raw) -> ParsedMessage:
     notes: list[str] = []
     header, _ = mime.split_header(raw, 0, len(raw))
     headers = mime.read_fields(raw[:header])
@@ -198,7 +200,7 @@ def read_html(raw: bytes) -> str:
         return ""
 
 
-def read_header(raw: bytes) -> ParsedMessage:
+def read_header(raw: mime.Raw) -> ParsedMessage:
     """What the header of a message says, without its text and attachments. Never raises."""
     try:
         header, _ = mime.split_header(raw, 0, len(raw))
@@ -325,7 +327,7 @@ class Body:
     that the HTML which a mailing list hangs behind a text does not take its place.
     """
 
-    def __init__(self, raw: bytes, headers: mime.Fields | None = None) -> None:
+    def __init__(self, raw: mime.Raw, headers: mime.Fields | None = None) -> None:
         self.attached: list[AttachedPart] = []
         self.excess = ""
         self._pieces: dict[int, dict[str, list[mime.Part]]] = {}
@@ -343,7 +345,7 @@ class Body:
                 number=each.part.number,
                 name=each.name,
                 content_type=each.part.content_type,
-                size=len(each.part.decoded()),
+                size=each.part.size(),
                 content_id=each.content_id,
                 is_inline=each.is_inline,
             )
@@ -375,7 +377,8 @@ class Body:
             texts = []
             for part in parts:
                 if room > 0:
-                    text = _clean(decode_text(part.decoded(), part.parameters.get("charset"))).replace("\r\n", "\n")
+                    data = part.decoded(limit=room * MAX_BYTES_A_CHAR)
+                    text = _clean(decode_text(data, part.parameters.get("charset"))).replace("\r\n", "\n")
                     if unflowed and part.parameters.get("format", "").lower() == "flowed":
                         text = unflow(text, delete_space=part.parameters.get("delsp", "").lower() == "yes")
                     texts.append(text[:room])

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Field, Model
 
 _BATCH = 500
-_PORTION_CHARS = 4 << 20
+_PORTION_CHARS = 1 << 20
 
 
 def insert(model: type[Model], fields: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -54,7 +54,7 @@ def _copy(model: type[Model], columns: Sequence[Field[Any, Any]], rows: Iterable
     statement = f"COPY {quote(model._meta.db_table)} ({names}) FROM STDIN"
     with connection.cursor() as cursor, connection.wrap_database_errors:
         for lines in _portions("\t".join(map(_text, row)) + "\n" for row in rows):
-            cursor.cursor.copy_expert(statement, io.StringIO(lines))
+            cursor.cursor.copy_expert(statement, io.BytesIO(lines.encode()))
 
 
 def _portions(lines: Iterable[str]) -> Iterator[str]:

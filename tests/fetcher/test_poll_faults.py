@@ -6,7 +6,9 @@ fault is over every message is there, exactly once.
 
 from __future__ import annotations
 
+import io
 import re
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -292,3 +294,34 @@ def test_what_happens_on_the_server_in_mid_session_loses_nothing(server: Scripte
     fetch(mailbox)
     stored = sorted(blobs.read(message) for message in Message.objects.all())
     assert stored == sorted([*RAWS, late] if meddle == "delivers" else RAWS)
+
+
+LARGE = factories.raw_message(subject="Large", attachments=[("a.bin", "application/octet-stream", bytes(2 << 20))])
+
+
+def test_a_large_message_passes_through_a_file_and_is_kept_as_it_was(server: ScriptedPop3Server) -> None:
+    """R16: the bytes, and what is read in them."""
+    server.deliver("user", LARGE, "large")
+    fetch(factories.mailbox_on(server.port))
+    message = Message.objects.get(subject="Large")
+    assert blobs.read(message) == LARGE
+    assert (message.size, message.attachments.get().size) == (len(LARGE), 2 << 20)
+
+
+def test_a_full_disk_loses_nothing(server: ScriptedPop3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R16: what came before the large message is stored; the rest comes once there is room."""
+    server.deliver("user", LARGE, "large")
+    mailbox = factories.mailbox_on(server.port)
+    with monkeypatch.context() as full:
+        # Whatever is written there meets *no space left on device*.
+        full.setattr(tempfile, "TemporaryFile", lambda: io.BufferedWriter(io.FileIO("/dev/full", "w")))
+        with pytest.raises(OSError, match="No space left"):
+            fetch(mailbox)
+    mailbox.refresh_from_db()
+    assert (mailbox.state, mailbox.error_kind) == ("error", "storage")
+    assert "could not keep what it fetched" in mailbox.last_error
+    assert INTERVAL[0] < minutes_left(mailbox) < INTERVAL[1]
+    recover(server)
+    run = fetch(mailbox)
+    assert (mailbox.state, run.error, fetch(mailbox).new) == ("ok", "", 0)
+    assert sorted(blobs.read(message) for message in Message.objects.all()) == sorted([*RAWS, LARGE])

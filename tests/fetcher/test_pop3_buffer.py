@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_mail.demo.pop3_server import multi_line
+from fetcher import pop3_buffer
 from fetcher.pop3_buffer import Block, LineTooLong, ReplyBuffer
+from mail.filing import Arrival
 
 SMALL = 64
 
@@ -77,6 +82,42 @@ def test_a_cut_block_is_a_beginning_and_the_next_answer_is_found(raw: bytes, kee
         assert len(first.data) >= min(keep // 2, len(whole))
     assert first.size >= len(whole)
     assert second.data == b"next\r\n"
+
+
+@settings(max_examples=100, deadline=None)
+@given(raw=MESSAGES, spooled=st.integers(10, 300), chunk=st.integers(1, 70))
+def test_a_large_block_comes_out_of_its_file_as_it_was(raw: bytes, spooled: int, chunk: int) -> None:
+    wire = multi_line(b"+OK 5 octets", raw) + multi_line(b"+OK 5 octets", b"next\r\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pop3_buffer, "SPOOLED", spooled)
+        first, second = take_all(wire, [chunk], 2, keep=1 << 20, capacity=SMALL)
+    assert first.data[:] == (raw if not raw or raw.endswith(b"\r\n") else raw + b"\r\n")
+    assert second.data[:] == b"next\r\n"
+
+
+def test_a_block_of_20_mb_takes_no_more_memory_than_one_of_2() -> None:
+    """Nor does reading it: its attachment is counted and not decoded, and compressed as it is stored."""
+    line = b"A" * 76 + b"\r\n"
+    head = b"Content-Type: application/zip; name=a.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    buffer = ReplyBuffer()
+    tracemalloc.start()
+    buffer.feed(b"+OK\r\n" + head)
+    buffer.next_line(20)
+    buffer.begin_block(50 << 20)
+    for piece in [*[line * 1_000] * 269, b".\r\n"]:
+        rest = piece
+        while rest:
+            rest = rest[buffer.feed(rest) :]
+            block = buffer.next_block()
+    assert block is not None
+    arrival = Arrival.read(block.data)
+    stored = sum(map(len, arrival.chunks))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert arrival.digest == hashlib.sha256(head + line * 269_000).hexdigest()
+    assert (len(block.data), arrival.parsed.attachments[0].size) == (len(head) + 78 * 269_000, 57 * 269_000)
+    assert 0 < stored < 1 << 20
+    assert peak < 8 << 20
 
 
 def test_the_buffer_does_not_grow_with_the_message() -> None:

@@ -3,13 +3,14 @@
 import base64
 import random
 import time
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mail import parsing
+from mail import mime, parsing
 from mail.mime import MAX_FIELD_BYTES, MAX_FIELDS
 from mail.parsing import MAX_PARTICIPANTS, ParsedMessage, cut_part, parse, read_html, without_hidden_headers
 
@@ -340,3 +341,26 @@ def test_whether_all_participants_were_read_is_known() -> None:
     assert parse(b"To: a@b.example\r\n\r\n").has_all_participants
     for raw in (b"To: " + crowd + b"\r\n\r\n", long_header, many_fields):
         assert not parse(raw).has_all_participants
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=3_000), line=st.integers(1, 100), junk=st.sampled_from([b"", b"!", b" \t", b"\0"]))
+def test_the_size_of_an_attachment_is_counted_right_without_decoding_it(data: bytes, line: int, junk: bytes):
+    encoded = base64.b64encode(data)
+    lines = junk.join(encoded[at : at + line] + b"\r\n" for at in range(0, len(encoded), line))
+    for body in (lines, lines.replace(b"=", b"")):
+        raw = b"Content-Type: a/b; name=c\r\nContent-Transfer-Encoding: base64\r\n\r\n" + body
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mime, "_COUNTED_BYTES", 7)
+            assert parse(raw).attachments[0].size == len(data) == len(cut_part(raw, 0)[0])
+
+
+def test_of_a_text_without_end_only_what_is_shown_is_decoded():
+    """A message of 40 MB of text costs no multiple of that."""
+    raw = b"Content-Type: text/plain\r\n\r\n" + b"word\r\n" * (40 << 20 >> 3)
+    tracemalloc.start()
+    text = parse(raw).text
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(text) == parsing.MAX_TEXT_CHARS
+    assert peak < 50 << 20
