@@ -50,10 +50,11 @@ def home(request: HttpRequest) -> HttpResponse:
     """The page after signing in."""
     user = member(request)
     mailboxes = list(Mailbox.objects.owned_by(user).connected().select_related("owner__organization"))
-    steps = get_started(user, mailboxes)
-    context = {"steps": steps, "next_step": next((step for step in steps if not step.is_done), None)}
     sight = Sight(user)
-    return render(request, "home/home.html", context | _latest(sight) | _mailbox(mailboxes, sight))
+    latest = _latest(sight)
+    steps = get_started(user, mailboxes, has_customer_mail=bool(latest["latest"]))
+    context = {"steps": steps, "next_step": next((step for step in steps if not step.is_done), None)}
+    return render(request, "home/home.html", context | latest | _mailbox(mailboxes, sight))
 
 
 @login_required
@@ -143,8 +144,11 @@ def _mailbox(mailboxes: Sequence[Mailbox], sight: Sight) -> dict[str, object]:
     }
 
 
-def get_started(user: User, mailboxes: Sequence[Mailbox]) -> list[Step]:
-    """The steps from a new account to customer mail on a record, each with whether it is done (R4)."""
+def get_started(user: User, mailboxes: Sequence[Mailbox], *, has_customer_mail: bool) -> list[Step]:
+    """The steps from a new account to customer mail on a record, each with whether it is done (R4).
+
+    Where there is mail with customers, nobody need be asked whether there are any.
+    """
     kinds = {mailbox.kind for mailbox in mailboxes}
     has_account = Mailbox.Kind.CRM_MAIL in kinds
     return [
@@ -167,7 +171,7 @@ def get_started(user: User, mailboxes: Sequence[Mailbox]) -> list[Step]:
             "Their mail is found by their addresses and listed on their record.",
             reverse("customer-add", args=["contacts"]),
             "Add a contact",
-            Customer.objects.for_organization(user.organization).exists(),
+            has_customer_mail or Customer.objects.for_organization(user.organization).exists(),
         ),
     ]
 
