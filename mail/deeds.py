@@ -114,7 +114,6 @@ def do(
         NotPossible: the folder or label is somebody else's, or the folder is Drafts.
     """
     owner = box.owner
-    _forget(owner)
     if chosen is None:
         return _begin(kind, box, upto, folder, label)
     with transaction.atomic():
@@ -175,6 +174,11 @@ def work_on(pk: int) -> bool:
             _finish(deed, box)
         deed.save(update_fields=["place", "done", "state"])
         return deed.is_going_on
+
+
+def forget_old() -> None:
+    """Let go of deeds whose time to be undone is over."""
+    Deed.objects.filter(at__lt=timezone.now() - UNDO_FOR).exclude(state__in=GOING_ON).delete()
 
 
 def _begin(kind: Deed.Kind, box: Box, upto: int | None, folder: Folder | None, label: Label | None) -> Deed:
@@ -255,12 +259,6 @@ def _undo_change(deed: Deed) -> None:
     Deed.objects.filter(pk=deed.pk).update(restored=F("restored") + restored)
     deed.restored += restored
     change.delete()
-
-
-def _forget(owner: User) -> None:
-    """Let go of deeds whose time to be undone is over."""
-    over = Deed.objects.filter(owner=owner, at__lt=timezone.now() - UNDO_FOR)
-    over.exclude(state__in=GOING_ON).delete()
 
 
 # --- what is done to each -------------------------------------------------------------------------------------------

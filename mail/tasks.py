@@ -70,12 +70,13 @@ def hint_consolidating() -> None:
 
 @shared_task(name="mail.tasks.carry_out_deeds")
 def carry_out_deeds() -> None:
-    """Go on with what owners did to very many messages, each a batch in turn, until nothing is left."""
+    """Go on with what owners did to very many messages, each a batch in turn, and forget what is over."""
     while left := list(
         Deed.objects.filter(state__in=deeds.GOING_ON).order_by("id").values_list("pk", flat=True)[:_TURN]
     ):
         for pk in left:
             deeds.work_on(pk)
+    deeds.forget_old()
 
 
 def hint_deeds() -> None:

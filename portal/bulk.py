@@ -109,7 +109,11 @@ def going_on(request: HttpRequest) -> HttpResponse:
 
 
 def _wanted(request: HttpRequest, box: Box) -> Wanted:
-    """What the form asks for; 404 where it names what is not the owner's, 400-like refusal where it names nothing."""
+    """What the form asks for; 404 where it names a deed, folder or label that the owner does not have.
+
+    Raises:
+        NotPossible: it names no messages, or too many.
+    """
     given = request.POST
     threads = ids_in(given.getlist("thread"))
     upto = next(iter(ids_in([given.get("upto", "")])), None)

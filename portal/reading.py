@@ -113,16 +113,16 @@ def _part_of(request: HttpRequest, box: Box) -> HttpResponse:
 
 def _refreshed(request: HttpRequest, box: Box) -> HttpResponse:
     """Conversations with what was filed after the message `since`, or those named; nothing (204) if nothing is new."""
-    threads, arrived = ids_in(request.GET.getlist("row"))[:AT_A_TIME], 0
+    named = ids_in(request.GET.getlist("row"))[:AT_A_TIME]
+    if named:
+        return render(request, "mail/refreshed.html", changed(box, named))
     newest = newest_of(box.owner)
-    if not threads:
-        since = next(iter(ids_in([request.GET.get("since", "")])), newest)
-        if newest <= since:
-            return HttpResponse(status=204)
-        new = box.messages().filter(pk__gt=since)
-        arrived = new.count()
-        threads = list(dict.fromkeys(new.newest_first().values_list("thread_id", flat=True)[:AT_A_TIME]))
-    context = changed(box, threads) | {"newest": newest, "arrived": arrived}
+    since = next(iter(ids_in([request.GET.get("since", "")])), newest)
+    if newest <= since:
+        return HttpResponse(status=204)
+    new = box.messages().filter(pk__gt=since)
+    threads = list(dict.fromkeys(new.newest_first().values_list("thread_id", flat=True)[:AT_A_TIME]))
+    context = changed(box, threads) | {"newest": newest, "arrived": new.count()}
     return render(request, "mail/refreshed.html", context)
 
 

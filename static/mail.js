@@ -12,7 +12,7 @@ forms do the same, a page at a time. The server renders every row; here they are
   const boxes = () => rows().map((row) => row.querySelector("input[name=thread]"));
   const linkOf = (row) => row?.querySelector("[data-item-link]");
   let anchor = null;
-  let focused = "";
+  let focused = [];
   let opened = "";
   let arrived = 0;
 
@@ -59,24 +59,22 @@ forms do the same, a page at a time. The server renders every row; here they are
 
   // --- the place in the list -----------------------------------------------------------------------------------------
 
-  // A row that is taken out or put in anew hands the focus on: to itself, else to its neighbour.
+  // A row that is taken out or put in anew hands the focus on: to itself, else to what follows, else to what is before.
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const row = event.detail.target;
-    if (!row?.matches?.("#conversations > [data-item]")) return;
+    if (!row?.matches?.("#conversations > [data-item]") || !row.contains(document.activeElement)) return;
     const all = rows();
     const at = all.indexOf(row);
-    if (row.contains(document.activeElement)) focused = row.id;
-    if (event.detail.fragment && focused === row.id && event.detail.shouldSwap) {
-      const next = all[at + 1] || all[at - 1];
-      focused = `${row.id} ${next?.id || ""}`;
-    }
+    focused = [...all.slice(at), ...all.slice(0, at).reverse()].map((each) => each.id);
   });
   document.addEventListener("htmx:afterSettle", () => {
-    if (!focused) return;
-    const row = focused.split(" ").map(by).find(Boolean);
-    focused = "";
-    linkOf(row)?.focus({ preventScroll: true });
-    row?.scrollIntoView({ block: "nearest" });
+    if (!by("mailbox")) return;
+    showOpened();
+    const row = focused.map(by).find(Boolean);
+    focused = [];
+    if (!row) return;
+    linkOf(row).focus({ preventScroll: true });
+    row.scrollIntoView({ block: "nearest" });
   });
 
   document.addEventListener("htmx:beforeRequest", (event) => {
@@ -88,7 +86,6 @@ forms do the same, a page at a time. The server renders every row; here they are
     if (document.querySelector("dialog[data-modal]")) return;
     clearSelection();
     if (opened && !by(opened)) closeMessage();
-    showOpened();
   });
 
   const clearSelection = () => {
@@ -159,7 +156,7 @@ forms do the same, a page at a time. The server renders every row; here they are
     const old = [...list.children].find((each) => each.id === row.id);
     if (old) {
       row.querySelector("input[name=thread]").checked = old.querySelector("input[name=thread]").checked;
-      if (old.contains(document.activeElement)) focused = row.id;
+      if (old.contains(document.activeElement)) focused = [row.id];
       old.remove();
     }
     const at = Number(row.dataset.at);

@@ -201,8 +201,9 @@ def test_undo_is_for_a_while_and_what_is_over_is_forgotten(ann: Mailbox) -> None
     Deed.objects.update(at=timezone.now() - deeds.UNDO_FOR - timedelta(seconds=1))
     with pytest.raises(NotPossible):
         undo(ann.owner, deed.pk)
-    to(Kind.UNREAD, inbox(ann), [message.thread_id])
-    assert not Deed.objects.filter(pk=deed.pk).exists()
+    fresh = to(Kind.UNREAD, inbox(ann), [message.thread_id])
+    carry_out_deeds()
+    assert list(Deed.objects.all()) == [fresh]
 
 
 @pytest.fixture
