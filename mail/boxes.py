@@ -188,14 +188,10 @@ def rows_of(box: Box, heads: Sequence[Message]) -> list[Row]:
 
 def rows_of_threads(box: Box, threads: Sequence[int]) -> list[Row]:
     """Those of some conversations that are in the box now, the newest first."""
-    newest = box.of(threads).order_by().values("thread").annotate(newest=Max("date")).values_list("thread", "newest")
-    heads: dict[int, Message] = {}
-    latest = Q(pk__in=[])
-    for thread, date in newest:
-        latest |= Q(thread=thread, date=date)
-    for message in box.messages().filter(latest).newest_first():
-        heads.setdefault(message.thread_id, message)
-    return rows_of(box, list(heads.values()))
+    newest: dict[int, int] = {}
+    for pk, thread in box.of(threads).newest_first().values_list("pk", "thread_id"):
+        newest.setdefault(thread, pk)
+    return rows_of(box, list(Message.objects.filter(pk__in=newest.values()).newest_first()))
 
 
 def folders_of(user: User) -> list[Folder]:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from mail.boxes import COUNTED, Box, folders_of, labels_of, rows_of_threads
 from mail.models import Folder, Label
 
-#: So many conversations are refreshed, or named in one deed, at a time.
+#: So many conversations are refreshed at a time; what changes more shows the list anew.
 AT_A_TIME = 200
 
 

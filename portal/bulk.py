@@ -31,6 +31,8 @@ from portal.requests import ids_in, member
 
 Kind = Deed.Kind
 
+#: So many conversations can be named in one deed; Django takes at most a thousand fields.
+MOST = 900
 _NAMED = {each.value: each for each in (Kind.READ, Kind.UNREAD, Kind.STAR, Kind.UNSTAR, Kind.RESTORE, Kind.DELETE)}
 
 
@@ -124,10 +126,10 @@ def _wanted(request: HttpRequest, box: Box) -> Wanted:
     elif kind in {Kind.STAR, Kind.UNSTAR} and target:
         threads, everything = ids_in([target]), None
     messages = ids_in(given.getlist("message"))
-    if len(threads) > AT_A_TIME or len(messages) > AT_A_TIME:
-        raise NotPossible(f"At most {AT_A_TIME} conversations at a time, or everything in the list.")
     if everything is not None:
-        chosen, upto = None, everything
+        chosen, threads, upto = None, [], everything
+    elif len(threads) > MOST or len(messages) > MOST:
+        raise NotPossible(f"At most {MOST:,} conversations at a time, or everything in the list.")
     elif messages:
         chosen = box.messages().filter(pk__in=messages)
         threads = list(chosen.values_list("thread_id", flat=True).distinct())
@@ -193,10 +195,10 @@ def _say(request: HttpRequest, box: Box, deed: Deed, words: str) -> None:
 
 
 def _told(request: HttpRequest, box: Box, threads: list[int] | None) -> HttpResponse:
-    """The list after a deed: the page again, or to htmx what changed of it; `threads` is None if that may be everything."""
+    """The list after a deed: the page again, or to htmx what changed of it, where `threads` says that; else all of it."""
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(here(box))
-    if threads is None:
+    if threads is None or len(threads) > AT_A_TIME:
         return render(request, "mail/reload.html", {"after": here(box)})
     return render(request, "mail/changed.html", changed(box, threads))
 

@@ -112,10 +112,14 @@ def _part_of(request: HttpRequest, box: Box) -> HttpResponse:
 
 
 def _refreshed(request: HttpRequest, box: Box) -> HttpResponse:
-    """Conversations with what was filed after the message `since`, or those named; nothing (204) if nothing is new."""
+    """Conversations with what was filed after the message `since`, or those named; nothing (204) if nothing is new.
+
+    With `keep` those that left the box are not taken from the list: one that was just opened where only unread ones are.
+    """
     named = ids_in(request.GET.getlist("row"))[:AT_A_TIME]
     if named:
-        return render(request, "mail/refreshed.html", changed(box, named))
+        kept: dict[str, Any] = {"gone": []} if "keep" in request.GET else {}
+        return render(request, "mail/refreshed.html", changed(box, named) | kept)
     newest = newest_of(box.owner)
     since = next(iter(ids_in([request.GET.get("since", "")])), newest)
     if newest <= since:

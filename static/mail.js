@@ -124,8 +124,11 @@ forms do the same, a page at a time. The server renders every row; here they are
   document.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.target?.id !== "reading-pane" || !event.detail.successful) return;
     document.querySelector(".mailbox__reading").scrollTop = 0;
-    const thread = opened.replace("conversation-", "");
-    if (thread && by(opened)?.classList.contains("is-unread")) refresh({ row: thread });
+    const row = by(opened);
+    if (!row?.classList.contains("is-unread")) return;
+    // Where only unread ones are it stays until the list is shown anew.
+    row.classList.remove("is-unread");
+    refresh({ row: opened.replace("conversation-", ""), keep: 1 });
   });
   document.addEventListener("click", (event) => {
     if (!event.target.closest("[data-closes-message]")) return;
@@ -171,7 +174,7 @@ forms do the same, a page at a time. The server renders every row; here they are
     const scroll = by("mail-scroll");
     const before = scroll.scrollHeight;
     const top = scroll.scrollTop;
-    for (const row of [...event.detail.target.children]) place(row);
+    for (const row of [...event.detail.target.querySelectorAll(":scope > [data-item]")]) place(row);
     event.detail.target.replaceChildren();
     if (top < 8) return;
     scroll.scrollTop = top + scroll.scrollHeight - before;
@@ -192,6 +195,27 @@ forms do the same, a page at a time. The server renders every row; here they are
     },
     true,
   );
+
+  // --- when the server is away, or one was signed out ----------------------------------------------------------------
+
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    if (!event.detail.xhr.responseURL.includes("/accounts/login/")) return;
+    event.preventDefault();
+    location.reload();
+  });
+  document.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.target?.id === "reading-pane") closeMessage();
+  });
+  for (const name of ["htmx:sendError", "htmx:responseError"]) {
+    document.addEventListener(name, (event) => {
+      if (!by("mailbox") || event.detail.target?.id === "mail-arrivals") return;
+      const toast = document.createElement("p");
+      toast.className = "toast toast--error";
+      toast.textContent =
+        name === "htmx:sendError" ? "The server can’t be reached. Try again in a moment." : "That did not work. It may be gone.";
+      by("toasts").replaceChildren(toast);
+    });
+  }
 
   // --- questions -----------------------------------------------------------------------------------------------------
 

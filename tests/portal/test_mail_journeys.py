@@ -211,6 +211,7 @@ def test_the_address_says_what_is_open_and_back_goes_back(portal: LiveServer, an
         row(page, 2).locator(".conversation__link").click()
         expect(page.locator("#reading-pane h2").first).to_have_text("Number 2")
         page.wait_for_url(re.compile(r"\?show=unread&message=\d+$"))
+        expect(row(page, 2)).not_to_have_class(re.compile("is-unread"))
         row(page, 1).locator(".conversation__link").click()
         expect(page.locator("#reading-pane h2").first).to_have_text("Number 1")
         page.reload()
