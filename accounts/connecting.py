@@ -12,6 +12,11 @@ from accounts.models import Mailbox
 from accounts.providers import INCOMING_PORTS, OUTGOING_PORTS, guess_outgoing
 
 _HOST = re.compile(r"[^\s/@:\[\]]+|\[?[0-9A-Fa-f:.]+\]?")
+_OUTGOING_NEEDED = {
+    "outgoing_host": "Enter the outgoing server",
+    "outgoing_username": "Enter the user name for the outgoing server",
+    "outgoing_password": "Enter the password for the outgoing server",
+}
 _PLAIN_TEXT = "Without encryption everybody on the way can read the password. Confirm it with allow_plain_text: true."
 
 
@@ -21,6 +26,7 @@ def complete(given: dict[str, Any], mailbox: Mailbox | None = None, *, by_owner:
     Passwords are plain strings. Ports that were not given follow the security choice; the outgoing server is guessed
     where the credentials are the same and none is named, and follows the incoming one until it is edited (R9). Whoever is not the owner can send the saved password to
     another server only by entering it again, so no administrator learns it by pointing the mailbox elsewhere (R14).
+    The CRM Mail account may do without an outgoing server; with an empty name its user name and password are forgotten.
 
     Raises:
         ValidationError: `message_dict` names each field that is missing or not usable.
@@ -43,6 +49,8 @@ def complete(given: dict[str, Any], mailbox: Mailbox | None = None, *, by_owner:
     if mailbox is None or mailbox.kind == Mailbox.Kind.POP3:
         _check_outgoing(fields, mailbox, errors)
         _check_days(fields, mailbox, errors)
+    else:
+        _check_outgoing_alone(fields, mailbox, errors)
     _check_plain_text(fields, mailbox, errors)
     if mailbox is not None and not by_owner:
         _check_passwords_entered(fields, mailbox, errors)
@@ -87,13 +95,26 @@ def _check_outgoing(fields: dict[str, Any], mailbox: Mailbox | None, errors: dic
             elif is_missing:
                 errors["outgoing_host"] = ["The outgoing server can't be guessed from the incoming one. Enter it."]
         return
-    for name, missing in {
-        "outgoing_host": "Enter the outgoing server, or use the same credentials for it.",
-        "outgoing_username": "Enter the user name for the outgoing server, or use the same credentials for it.",
-        "outgoing_password": "Enter the password for the outgoing server, or use the same credentials for it.",
-    }.items():
+    _require_outgoing(fields, mailbox, errors, ", or use the same credentials for it.")
+
+
+def _check_outgoing_alone(fields: dict[str, Any], mailbox: Mailbox, errors: dict[str, list[str]]) -> None:
+    """The CRM Mail account has a whole outgoing server or none."""
+    if _is_taken_away(fields, "outgoing"):
+        fields.update(outgoing_username="", outgoing_password="", outgoing_security=Mailbox.Security.SSL)
+        fields.update(outgoing_port=OUTGOING_PORTS[Mailbox.Security.SSL], allow_plain_text=False)
+    elif fields.keys() & {"outgoing_port", "outgoing_security", *_OUTGOING_NEEDED}:
+        _require_outgoing(fields, mailbox, errors, ".")
+
+
+def _require_outgoing(fields: dict[str, Any], mailbox: Mailbox | None, errors: dict[str, list[str]], or_: str) -> None:
+    for name, missing in _OUTGOING_NEEDED.items():
         if not _value(fields, mailbox, name):
-            errors.setdefault(name, [missing])
+            errors.setdefault(name, [missing + or_])
+
+
+def _is_taken_away(fields: dict[str, Any], side: str) -> bool:
+    return fields.get(f"{side}_host") == ""
 
 
 def _moves_along(fields: dict[str, Any], mailbox: Mailbox | None) -> bool:
@@ -132,7 +153,7 @@ def _check_passwords_entered(fields: dict[str, Any], mailbox: Mailbox, errors: d
             name in fields and fields[name] != getattr(mailbox, name)
             for name in (f"{side}_host", f"{side}_port", f"{side}_security")
         )
-        if moved and getattr(mailbox, password) and not entered:
+        if moved and getattr(mailbox, password) and not entered and not _is_taken_away(fields, side):
             errors["incoming_password" if linked else password] = [
                 "The server changes and this is not your mailbox: enter its password again."
             ]

@@ -71,6 +71,8 @@ def add_mailbox(owner: User, **fields: Any) -> Mailbox:
 
 
 def _require_only_one(mailbox: Mailbox) -> None:
+    if mailbox.kind == Mailbox.Kind.CRM_MAIL:
+        return
     others = mailbox.owner.mailboxes.filter(kind=Mailbox.Kind.POP3).exclude(pk=mailbox.pk)
     same = others.filter(email_address=mailbox.email_address).first()
     if same is not None and same.deletes_mail:
@@ -124,8 +126,12 @@ def foreseen(fields: dict[str, Any], mailbox: Mailbox | None = None) -> Mailbox:
 
 
 def needs_test(mailbox: Mailbox, fields: dict[str, Any]) -> bool:
-    """Whether saving `fields` would have the account sign in elsewhere or otherwise than it does now (R12)."""
-    return mailbox.kind == Mailbox.Kind.POP3 and any(
+    """Whether saving `fields` would have the account sign in elsewhere or otherwise than it does now (R12).
+
+    The CRM Mail account signs in nowhere unless it has an outgoing server.
+    """
+    has_server = mailbox.kind == Mailbox.Kind.POP3 or foreseen(fields, mailbox).outgoing_host
+    return bool(has_server) and any(
         name.endswith("_password") or fields[name] != getattr(mailbox, name) for name in TESTED_FIELDS & fields.keys()
     )
 

@@ -348,6 +348,11 @@ class Mailbox(models.Model):
         return f"{self.name} <{self.email_address}>"
 
     @property
+    def sides(self) -> tuple[str, ...]:
+        """Which servers it can have: the CRM Mail account is fetched from nowhere (R4)."""
+        return ("outgoing",) if self.kind == self.Kind.CRM_MAIL else ("incoming", "outgoing")
+
+    @property
     def interval_minutes(self) -> int:
         """Minutes between two polls: its own, else the organisation's (R15)."""
         return self.poll_interval_minutes or self.owner.organization.poll_interval_minutes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -17,7 +17,7 @@ from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.checks import Check, Tester, check_account
+from accounts.checks import AccountCheck, Check, Tester, check_account
 from accounts.connecting import complete
 from accounts.mailboxes import FIELDS_OF_A_TEST, NotPossible, foreseen, needs_test, password_fields
 from accounts.models import ADDRESS_LENGTH, Mailbox, User
@@ -196,9 +196,9 @@ class CheckSerializer(serializers.Serializer[Check]):
 
 
 class AccountTestSerializer(serializers.Serializer[dict[str, Check]]):
-    """What *Test account* answers (R12)."""
+    """What *Test account* answers (R12). The CRM Mail account has no incoming server."""
 
-    incoming = CheckSerializer()
+    incoming = CheckSerializer(required=False)
     outgoing = CheckSerializer()
 
 
@@ -281,7 +281,8 @@ class Mailboxes(ApiListView, MailboxView):
         fields = complete({name: value for name, value in given.items() if name not in _DECIDED_APART})
         require_open_to(owner, given["sharing_mode"])
         if not given.get("skip_test"):
-            _require_working(foreseen(fields), counts=owner == self.caller)
+            future = foreseen(fields)
+            _require_working(future, future.sides, counts=owner == self.caller)
         with transaction.atomic():
             with about("email_address", refused="excluded_domains"):
                 mailbox = connect_mailbox(
@@ -312,7 +313,7 @@ class MailboxDetail(MailboxView):
             by_owner=mailbox.owner_id == self.caller.pk,
         )
         if needs_test(mailbox, fields) and not given.get("skip_test"):
-            _require_working(foreseen(fields, mailbox), counts=mailbox.owner_id == self.caller.pk)
+            _require_working(foreseen(fields, mailbox), mailbox.sides, counts=mailbox.owner_id == self.caller.pk)
         with transaction.atomic():
             if fields:
                 with about("email_address"):
@@ -346,12 +347,12 @@ class _PasswordView(MailboxView):
     def change_password(self, request: Request, pk: int) -> Response:
         """Test the password, save it, and poll at once. Linked passwords change together (R9, R38)."""
         mailbox = self.mailbox(pk)
-        if mailbox.kind == Mailbox.Kind.CRM_MAIL:
-            raise NotPossible("The CRM Mail account has no server that wants a password.")
+        if not getattr(mailbox, f"{self.side}_host"):
+            raise NotPossible(f"This account has no {self.side} server that wants a password.")
         given = self.checked(request)
         fields = password_fields(self.side, given["password"], both=mailbox.use_same_credentials)
         if not given.get("skip_test"):
-            sides = _TESTERS if mailbox.use_same_credentials else {self.side: _TESTERS[self.side]}
+            sides = mailbox.sides if mailbox.use_same_credentials else (self.side,)
             _require_working(foreseen(fields, mailbox), sides, counts=mailbox.owner_id == self.caller.pk)
         change_mailbox(self.caller, mailbox, **fields)
         return Response(status=204)
@@ -399,11 +400,12 @@ class MailboxTest(MailboxView):
     def post(self, request: Request, pk: int) -> Response:
         """Try both servers, with what the body changes. Nothing is saved, fetched or sent."""
         mailbox = self.mailbox(pk)
-        if mailbox.kind == Mailbox.Kind.CRM_MAIL:
-            raise NotPossible("The CRM Mail account has no server to fetch from.")
         given = self.checked(request, mailbox, partial=True)
         by_owner = mailbox.owner_id == self.caller.pk
-        return _tested(foreseen(complete(given, mailbox, by_owner=by_owner), mailbox), counts=by_owner)
+        future = foreseen(complete(given, mailbox, by_owner=by_owner), mailbox)
+        if not future.outgoing_host:
+            raise NotPossible("The CRM Mail account has no server to test. Name its outgoing server.")
+        return _tested(future, counts=by_owner)
 
 
 class MailboxActivation(MailboxView):
@@ -441,12 +443,16 @@ class MailboxRuns(ApiListView, MailboxView):
 
 
 def _tested(mailbox: Mailbox, *, counts: bool = True) -> Response:
-    return Response(AccountTestSerializer(check_account(mailbox, _TESTERS, counts=counts).checks).data)
+    return Response(AccountTestSerializer(_check(mailbox, mailbox.sides, counts=counts).checks).data)
 
 
-def _require_working(mailbox: Mailbox, testers: Mapping[str, Tester] = _TESTERS, *, counts: bool = True) -> None:
+def _check(mailbox: Mailbox, sides: Iterable[str], *, counts: bool) -> AccountCheck:
+    return check_account(mailbox, {side: _TESTERS[side] for side in sides}, counts=counts)
+
+
+def _require_working(mailbox: Mailbox, sides: Iterable[str], *, counts: bool) -> None:
     """Refuse an account whose test fails (R12)."""
-    found = check_account(mailbox, testers, counts=counts)
+    found = _check(mailbox, sides, counts=counts)
     if not found.ok:
         raise ValidationError({"test": [f"{title}: {each.detail}" for title, each in found.titled if not each.ok]})
 

@@ -26,8 +26,8 @@ class _Several(forms.ClearableFileInput):
 
 class _Identity(forms.ModelChoiceField):
     def label_from_instance(self, obj: Mailbox) -> str:
-        """Name and address, as the recipient sees them."""
-        return f"{obj.owner.name} <{obj.email_address}>"
+        """Name and address, as the recipient sees them, and the account: two may have one address."""
+        return f"{obj.owner.name} <{obj.email_address}> · {obj.name}"
 
 
 class ComposeForm(forms.Form):

@@ -32,6 +32,13 @@ from sharing.visibility import visible_to
 
 #: Key in the session of somebody who writes without formatting.
 _PLAIN = "writes-plain-text"
+_Missing = composing.NothingToSendFrom.Missing
+#: Where what is missing to send can be had, the likeliest first: the name of a page, and words for a link to it.
+_NEXT_STEPS = {
+    _Missing.ACCOUNT: (("mail-account", "Set up my CRM Mail account"),),
+    _Missing.SERVER: (("mailbox-add", "Add POP3 Account"), ("send-mail-as", "Send Mail As")),
+    _Missing.ACTIVE: (("send-mail-as", "Send Mail As"),),
+}
 #: The tools of the editor: command, icon, words.
 COMMANDS = (
     ("bold", "bold", "Bold (Ctrl+B)"),
@@ -63,8 +70,8 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
     message = get_object_or_404(seen, pk=pk, is_draft=False)
     how = request.POST.get("how")
     if how == "forward":
-        return _begun(request, lambda: composing.forward(user, message))
-    return _begun(request, lambda: composing.reply_to(user, message, to_all=how == "reply_all"))
+        return _begun(request, lambda: composing.forward(user, message), message)
+    return _begun(request, lambda: composing.reply_to(user, message, to_all=how == "reply_all"), message)
 
 
 @login_required
@@ -203,11 +210,15 @@ def _answered(request: HttpRequest, found: Outgoing) -> Message | None:
     return seen.filter(pk=found.answers_id).first() if found.answers_id else None
 
 
-def _begun(request: HttpRequest, begin: Callable[[], Outgoing]) -> HttpResponse:
+def _begun(request: HttpRequest, begin: Callable[[], Outgoing], about: Message | None = None) -> HttpResponse:
+    context: dict[str, object] = {"title": "This can’t be sent", "about": about}
     try:
         return redirect("draft", pk=begin().pk)
+    except composing.NothingToSendFrom as error:
+        context = {"title": "Nothing to send from yet", "steps": _NEXT_STEPS[error.missing], "reason": str(error)}
     except (NotPossible, ValidationError) as error:
-        return render(request, "compose/not_possible.html", {"reason": _complaint(error)}, status=409)
+        context["reason"] = _complaint(error)
+    return render(request, "compose/not_possible.html", context, status=409)
 
 
 def _form(request: HttpRequest, found: Outgoing) -> ComposeForm:

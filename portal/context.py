@@ -34,6 +34,7 @@ _SECTIONS = {
     "mail-account": "settings",
     "mail-accounts": "settings",
     "send-mail-as": "settings",
+    "outgoing": "settings",
     "password": "settings",
     "users": "administration",
     "user": "administration",

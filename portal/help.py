@@ -8,9 +8,14 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_safe
 
 from accounts.organizations import INVITATION_DAYS
+from portal.requests import member
+from sender.files import MAX_FILES, MAX_FILES_BYTES
+from sender.limits import allowance
+from sender.sending import MAX_RECIPIENTS, UNDO_SECONDS
 from sharing.models import MAX_EXCLUDED_DOMAINS
 
 
@@ -32,6 +37,7 @@ TOPICS = (
     Topic("reading", "Reading your mail", "Folders, labels, undo, Trash, and the keyboard.", "mail"),
     Topic("sharing", "The three sharing modes", "Public, Custom and Private, and what to choose.", "share"),
     Topic("colleagues", "What colleagues see", "Which messages, which parts of them, and who opened them.", "eye"),
+    Topic("writing", "Writing and sending", "Drafts, replies, delivery, undo, and what mail is sent from.", "send"),
     Topic("customers", "Leads and contacts", "Records, addresses, and the mail that belongs to them.", "contacts"),
     Topic("administration", "Administration", "Inviting people, roles, own mail domains.", "shield"),
     Topic(
@@ -60,6 +66,11 @@ def topic(request: HttpRequest, topic: str) -> HttpResponse:
         "topics": TOPICS,
         "max_domains": MAX_EXCLUDED_DOMAINS,
         "invitation_days": INVITATION_DAYS,
+        "max_files": MAX_FILES,
+        "max_files_bytes": MAX_FILES_BYTES,
+        "max_recipients": MAX_RECIPIENTS,
+        "undo_seconds": UNDO_SECONDS,
+        "allowance": SimpleLazyObject(lambda: allowance(member(request).organization)),
     }
     return render(request, f"help/{shown.name}.html", words)
 

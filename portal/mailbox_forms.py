@@ -81,12 +81,97 @@ class SharingForm(forms.Form):
         return check_excluded_domains(self.cleaned_data["excluded_domains"])
 
 
-class MailboxForm(forms.Form):
-    """The connection of a POP3 account. Passwords are never shown again; left empty on a saved account they stay.
+class OutgoingForm(forms.Form):
+    """How mail goes out. Passwords are never shown again; left empty on a saved account they stay.
 
-    With `is_test` only what a test of the account needs is looked at (R12). Whoever sets up somebody else's account is
-    not `by_owner` (`accounts.connecting.complete`).
+    As it is, it is the form of the CRM Mail account, which has nothing else. With `is_test` only what a test of the
+    account needs is looked at (R12). Whoever sets up somebody else's account is not `by_owner`
+    (`accounts.connecting.complete`).
     """
+
+    outgoing_host = forms.CharField(
+        label="Outgoing server",
+        max_length=253,
+        help_text="For example smtp.example.com. If you are not sure, ask your administrator. An empty port is the "
+        "usual one.",
+        error_messages={"required": "Enter the outgoing server."},
+    )
+    outgoing_security = forms.ChoiceField(
+        label="Security", choices=Mailbox.Security.choices, initial=Mailbox.Security.SSL
+    )
+    outgoing_port = forms.IntegerField(
+        label="Port",
+        required=False,
+        min_value=1,
+        max_value=65535,
+        error_messages={"min_value": "Ports are numbers from 1 to 65535. Sending with SSL uses 465."},
+    )
+    outgoing_username = forms.CharField(
+        label="User name", max_length=320, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    outgoing_password = forms.CharField(
+        label="Password",
+        max_length=1000,
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    allow_plain_text = forms.BooleanField(
+        label="I understand: without encryption everybody on the way can read my password and my mail", required=False
+    )
+
+    sides: tuple[str, ...] = ("outgoing",)
+
+    def __init__(
+        self, *args: Any, mailbox: Mailbox | None = None, by_owner: bool = True, is_test: bool = False, **kwargs: Any
+    ) -> None:
+        if mailbox is not None:
+            saved = {name: getattr(mailbox, name) for name in self.base_fields if not name.endswith("_password")}
+            kwargs["initial"] = saved | (kwargs.get("initial") or {})
+        super().__init__(*args, **kwargs)
+        self.mailbox = mailbox
+        self.by_owner = by_owner
+        if is_test:
+            for name in self.fields.keys() - FIELDS_OF_A_TEST:
+                del self.fields[name]
+        for side in self.sides:
+            if mailbox is not None and getattr(mailbox, f"{side}_password"):
+                self.fields[f"{side}_password"].required = False
+                self.fields[f"{side}_password"].help_text = "Leave empty to keep the saved one."
+
+    def clean(self) -> dict[str, Any]:
+        """The fields to save, completed and checked together (`accounts.connecting.complete`)."""
+        given = dict(self.cleaned_data)
+        for name in ("incoming_password", "outgoing_password", "incoming_port", "outgoing_port"):
+            if not given.get(name):
+                given.pop(name, None)
+        for name in self._unchanged_servers(given):
+            del given[name]
+        for side in self.sides:
+            plain = self.cleaned_data.get(f"{side}_security") == Mailbox.Security.NONE
+            if plain and not given["allow_plain_text"]:
+                self.add_error(f"{side}_security", _PLAIN_TEXT)
+        try:
+            self.settings = complete(given, self.mailbox, by_owner=self.by_owner)
+        except ValidationError as error:
+            # What is wrong already, or follows from it, needs no second complaint.
+            known = set(self.errors)
+            if "incoming_host" in known and given.get("use_same_credentials"):
+                known.add("outgoing_host")
+            add_errors(self, {name: said for name, said in error.message_dict.items() if name not in known})
+        return self.cleaned_data
+
+    def _unchanged_servers(self, given: dict[str, Any]) -> list[str]:
+        """What was left as it was shown of a saved account's servers. It may follow from what was changed: a port from
+        the security (R8), the outgoing server from the incoming one (R9).
+        """
+        return [
+            name for name in _SERVERS if name in given and self.mailbox and given[name] == getattr(self.mailbox, name)
+        ]
+
+
+class MailboxForm(OutgoingForm):
+    """The connection of a POP3 account."""
 
     name = forms.CharField(label="Account name", max_length=100)
     email_address = forms.CharField(
@@ -133,27 +218,6 @@ class MailboxForm(forms.Form):
         max_length=253,
         required=False,
         help_text="With the same credentials it follows the incoming server until you change it.",
-    )
-    outgoing_security = forms.ChoiceField(
-        label="Security", choices=Mailbox.Security.choices, initial=Mailbox.Security.SSL
-    )
-    outgoing_port = forms.IntegerField(
-        label="Port",
-        required=False,
-        min_value=1,
-        max_value=65535,
-        error_messages={"min_value": "Ports are numbers from 1 to 65535. Sending with SSL uses 465."},
-    )
-    outgoing_username = forms.CharField(label="User name", max_length=320, required=False)
-    outgoing_password = forms.CharField(
-        label="Password",
-        max_length=1000,
-        required=False,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-    )
-    allow_plain_text = forms.BooleanField(
-        label="I understand: without encryption everybody on the way can read my password and my mail", required=False
     )
     delete_policy = forms.ChoiceField(
         label="Delete message setting",
@@ -207,6 +271,7 @@ class MailboxForm(forms.Form):
             (("delete_policy",), ("delete_after_days",), ("import_since", "import_days"), ("poll_interval_minutes",)),
         ),
     )
+    field_order = tuple(name for _, rows in SECTIONS for row in rows for name in row)
     #: Which fields are only of use with a value of another one, for the script; the server judges in any case.
     SHOWN_WHEN = {
         "outgoing_username": "use_same_credentials=off",
@@ -214,23 +279,6 @@ class MailboxForm(forms.Form):
         "delete_after_days": "delete_policy=after_days",
         "import_days": "import_since=days",
     }
-
-    def __init__(
-        self, *args: Any, mailbox: Mailbox | None = None, by_owner: bool = True, is_test: bool = False, **kwargs: Any
-    ) -> None:
-        if mailbox is not None:
-            saved = {name: getattr(mailbox, name) for name in self.base_fields if not name.endswith("_password")}
-            kwargs["initial"] = saved | (kwargs.get("initial") or {})
-        super().__init__(*args, **kwargs)
-        self.mailbox = mailbox
-        self.by_owner = by_owner
-        if is_test:
-            for name in self.fields.keys() - FIELDS_OF_A_TEST:
-                del self.fields[name]
-        if mailbox is not None:
-            for name in ("incoming_password", "outgoing_password"):
-                self.fields[name].required = False
-                self.fields[name].help_text = "Leave empty to keep the saved one."
 
     @property
     def outgoing_follows(self) -> bool:
@@ -245,35 +293,11 @@ class MailboxForm(forms.Form):
         ]
 
     def clean(self) -> dict[str, Any]:
-        """The fields to save, completed and checked together (`accounts.connecting.complete`)."""
-        given = dict(self.cleaned_data)
-        for name in ("incoming_password", "outgoing_password", "incoming_port", "outgoing_port"):
-            if not given.get(name):
-                given.pop(name, None)
-        for name in self._unchanged_servers(given):
-            del given[name]
-        for name in ("incoming_security", "outgoing_security"):
-            if self.cleaned_data.get(name) == Mailbox.Security.NONE and not given["allow_plain_text"]:
-                self.add_error(name, _PLAIN_TEXT)
+        """Also, what only Gmail has is for Gmail (R11)."""
+        given = self.cleaned_data
         if given.get("used_by_other_clients") and not is_gmail(given.get("incoming_host", "")):
             self.add_error("used_by_other_clients", "Only Gmail has this. Untick it for other servers.")
-        try:
-            self.settings = complete(given, self.mailbox, by_owner=self.by_owner)
-        except ValidationError as error:
-            # What is wrong already, or follows from it, needs no second complaint.
-            known = set(self.errors)
-            if "incoming_host" in known and given["use_same_credentials"]:
-                known.add("outgoing_host")
-            add_errors(self, {name: said for name, said in error.message_dict.items() if name not in known})
-        return self.cleaned_data
-
-    def _unchanged_servers(self, given: dict[str, Any]) -> list[str]:
-        """What was left as it was shown of a saved account's servers. It may follow from what was changed: a port from
-        the security (R8), the outgoing server from the incoming one (R9).
-        """
-        return [
-            name for name in _SERVERS if name in given and self.mailbox and given[name] == getattr(self.mailbox, name)
-        ]
+        return super().clean()
 
 
 def as_entered(posted: QueryDict) -> dict[str, Any]:
@@ -318,5 +342,6 @@ class MailAccountForm(forms.Form):
         required=False,
         max_length=10_000,
         widget=forms.Textarea(attrs={"rows": 4}),
-        help_text="Put under the messages that you write.",
+        help_text="Put below what you write: in new messages, and in replies and forwards above what is quoted. Leave it "
+        "empty for no signature.",
     )

@@ -1,4 +1,4 @@
-"""Settings › Mail › Mail Accounts and Send Mail As: the two passwords of an account (R38).
+"""Settings › Mail › Mail Accounts, and the two passwords of an account (R38).
 
 A new password is tested before it is saved; once it is, polling goes on at once (R18).
 """
@@ -69,14 +69,9 @@ class PasswordForm(forms.Form):
 @require_safe
 def mail_accounts(request: HttpRequest) -> HttpResponse:
     """The user's POP3 accounts with their incoming servers."""
-    return _list(request, "incoming")
-
-
-@login_required
-@require_safe
-def send_mail_as(request: HttpRequest) -> HttpResponse:
-    """The addresses that the user sends from, with their outgoing servers."""
-    return _list(request, "outgoing")
+    mailboxes = Mailbox.objects.owned_by(member(request)).connected().filter(kind=Mailbox.Kind.POP3)
+    context = {"mailboxes": mailboxes.select_related("owner"), "tab": "accounts"}
+    return render(request, "settings/mail_accounts.html", context)
 
 
 @login_required
@@ -124,19 +119,10 @@ def _pop3_mailbox(request: HttpRequest, pk: int) -> Mailbox:
     return mailbox
 
 
-def _list(request: HttpRequest, side: str) -> HttpResponse:
-    mailboxes = (
-        Mailbox.objects.owned_by(member(request)).connected().filter(kind=Mailbox.Kind.POP3).select_related("owner")
-    )
-    tab, _ = _TABS[side]
-    return render(request, "settings/passwords.html", {"mailboxes": mailboxes, "side": side, "tab": tab})
-
-
 urlpatterns = [
     path("settings/mail/accounts/", mail_accounts, name="mail-accounts"),
     path("settings/mail/accounts/<int:pk>/", password, {"side": "incoming"}, name="password-incoming"),
     path("settings/mail/accounts/<int:pk>/test/", password_test, {"side": "incoming"}, name="password-incoming-test"),
-    path("settings/mail/send-as/", send_mail_as, name="send-mail-as"),
     path("settings/mail/send-as/<int:pk>/", password, {"side": "outgoing"}, name="password-outgoing"),
     path("settings/mail/send-as/<int:pk>/test/", password_test, {"side": "outgoing"}, name="password-outgoing-test"),
 ]

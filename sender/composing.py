@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from enum import StrEnum
 from html import escape
 from typing import Any
 
@@ -50,6 +51,21 @@ class DraftChanged(NotPossible):
         super().__init__("This draft was changed in another window. Reload it to go on with what is there.")
 
 
+class NothingToSendFrom(NotPossible):
+    """There is no mailbox to send from; `missing` is what there has to be first."""
+
+    class Missing(StrEnum):
+        """What may be missing, in the order in which it is needed."""
+
+        ACCOUNT = "account"
+        SERVER = "server"
+        ACTIVE = "active"
+
+    def __init__(self, missing: Missing, sentence: str) -> None:
+        self.missing = missing
+        super().__init__(sentence)
+
+
 def identities(user: User) -> MailboxQuerySet:
     """*Send Mail As*: the user's own mailboxes that have an outgoing server. Nobody ever sends as anybody else."""
     return Mailbox.objects.owned_by(user).connected().exclude(outgoing_host="")
@@ -59,18 +75,28 @@ def sending_mailbox(user: User) -> Mailbox:
     """The mailbox that mail is sent from if nothing else is said: the active one (R5).
 
     Raises:
-        NotPossible: there is none to send from; the text says what to do.
+        NothingToSendFrom: there is none; the text says what to do.
     """
+    missing = NothingToSendFrom.Missing
     if not has_mail_account(user):
-        raise NotPossible("Set up your CRM Mail account first: it keeps what you write and send.")
-    active = Mailbox.objects.owned_by(user).connected().filter(is_active=True).first()
-    if active is None:
-        raise NotPossible("None of your mailboxes is active. Activate the one to send from under Email Settings.")
-    if not active.outgoing_host:
-        raise NotPossible(
-            f"{active.email_address} has no outgoing server. Enter one, or activate another mailbox, under Email Settings."
+        raise NothingToSendFrom(
+            missing.ACCOUNT, "Set up your CRM Mail account first: it keeps what you write and send."
         )
-    return active
+    active = Mailbox.objects.owned_by(user).connected().filter(is_active=True).first()
+    if active is not None and active.outgoing_host:
+        return active
+    if active is not None:
+        raise NothingToSendFrom(
+            missing.SERVER, f"{active.email_address} has no outgoing server. Enter one, or activate another mailbox."
+        )
+    if identities(user).exists():
+        raise NothingToSendFrom(
+            missing.ACTIVE, "None of your mailboxes is active. Activate the one to send from under Send Mail As."
+        )
+    raise NothingToSendFrom(
+        missing.SERVER,
+        "Add the POP3 account that you write from, or enter an outgoing server for your CRM Mail account.",
+    )
 
 
 def start_draft(user: User, *, mailbox: Mailbox | None = None, **fields: str) -> Outgoing:

@@ -258,6 +258,32 @@ def test_the_crm_mail_account_takes_a_sharing_mode_but_no_server(rep: User) -> N
     assert client.patch(one, {"sharing_mode": "private", "name": "Mail"}).json()["sharing_mode"] == "private"
 
 
+def test_the_crm_mail_account_is_sent_from_once_it_has_an_outgoing_server(rep: User) -> None:
+    """interface.md, *finer points*; R12, R14, R38: tested before it is saved, like its new password."""
+    account = rep.mailboxes.get()
+    one, client = f"{MAILBOXES}{account.pk}/", program(rep)
+    assert client.put(f"{one}outgoing-password/", {"password": "in-secret"}).status_code == 409
+    assert set(client.patch(one, {"outgoing_username": "user"}).json()) == {"outgoing_host", "outgoing_password"}
+    with SmtpSink(users={"user": "in-secret"}) as smtp:
+        server = {name: value for name, value in connection(0, smtp.port).items() if name.startswith("outgoing")}
+        server |= {"outgoing_username": "user", "outgoing_password": "wrong"}
+        assert set(client.patch(one, server).json()) == {"outgoing_security"}
+        server["allow_plain_text"] = True
+        assert set(client.patch(one, server).json()) == {"test"}
+        answer = client.patch(one, server | {"outgoing_password": "in-secret"})
+        assert (answer.status_code, "outgoing_password" in answer.json()) == (200, False)
+        assert set(client.post(f"{one}test/", {}).json()) == {"outgoing"}
+        assert client.put(f"{one}outgoing-password/", {"password": "wrong"}).status_code == 400
+        assert client.put(f"{one}outgoing-password/", {"password": "in-secret"}).status_code == 204
+    assert client.put(f"{one}incoming-password/", {"password": "in-secret"}).status_code == 409
+    account.refresh_from_db()
+    assert account.outgoing_password.reveal() == "in-secret"
+    assert not account.is_active
+    assert client.patch(one, {"outgoing_host": ""}).status_code == 200
+    account.refresh_from_db()
+    assert (account.outgoing_username, bool(account.outgoing_password)) == ("", False)
+
+
 def test_exactly_one_mailbox_is_active(rep: User) -> None:
     """R5."""
     first = factories.mailbox(owner=rep)

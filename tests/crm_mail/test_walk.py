@@ -74,6 +74,7 @@ PLACES = {
     "settings/email/<int:pk>": "mailbox",
     "settings/mail/accounts/<int:pk>": "mailbox",
     "settings/mail/send-as/<int:pk>": "mailbox",
+    "settings/mail/send-as/crm-mail/<int:pk>": "mail account",
     "api/v1/contacts/<int:pk>": "contact",
     "api/v1/leads/<int:pk>": "lead",
     "api/v1/mailboxes/<int:pk>": "mailbox",
@@ -154,6 +155,8 @@ ADMINISTRATORS_MAY = frozenset(
         "settings/mail/accounts/<int:pk>/test/",
         "settings/mail/send-as/<int:pk>/",
         "settings/mail/send-as/<int:pk>/test/",
+        "settings/mail/send-as/crm-mail/<int:pk>/",
+        "settings/mail/send-as/crm-mail/<int:pk>/test/",
         "api/v1/mailboxes/<int:pk>/",
         "api/v1/mailboxes/<int:pk>/incoming-password/",
         "api/v1/mailboxes/<int:pk>/outgoing-password/",
@@ -191,6 +194,13 @@ _MAILBOX = {
     "sharing_mode": "private",
     "skip_test": True,
 }
+_OUTGOING_FORM = {
+    "outgoing_host": "127.0.0.1",
+    "outgoing_security": "ssl",
+    "outgoing_username": "walked",
+    "outgoing_password": "walked",
+    "confirmed": "test",
+}
 _NEW_PASSWORD = {"password": "walked", "confirmed": "test"}
 _CUSTOMER_FORM = {"last_name": "Walked", "addresses": "walked@acme.example"}
 _CUSTOMER = {"last_name": "Walked"}
@@ -225,6 +235,8 @@ BODIES: dict[str, dict[str, Any] | Callable[[Ids], dict[str, Any]]] = {
     "POST settings/mail/accounts/<int:pk>/test/": _NEW_PASSWORD,
     "POST settings/mail/send-as/<int:pk>/": _NEW_PASSWORD,
     "POST settings/mail/send-as/<int:pk>/test/": _NEW_PASSWORD,
+    "POST settings/mail/send-as/crm-mail/<int:pk>/": _OUTGOING_FORM,
+    "POST settings/mail/send-as/crm-mail/<int:pk>/test/": _OUTGOING_FORM,
     "POST settings/email/<int:pk>/sharing/": {"sharing_mode": "private", "confirmed": "on"},
     "PATCH api/v1/contacts/<int:pk>/": _CUSTOMER,
     "PUT api/v1/contacts/<int:pk>/": _CUSTOMER,
@@ -547,6 +559,7 @@ def _ids_of(message: Message) -> Ids:
         "attachment": message.attachments.all()[0].pk,
         "thread": message.thread_id,
         "mailbox": message.mailbox_id,
+        "mail account": account.mailbox_id,
         "folder": account.folders.get(kind=Folder.Kind.CUSTOM).pk,
         "inbox": account.folders.get(kind=Folder.Kind.INBOX).pk,
         "label": account.labels.get().pk,

@@ -7,6 +7,7 @@ from django.urls import reverse
 from accounts.models import Mailbox
 from customers.models import Customer
 from mail.models import Message
+from sender.composing import start_draft
 from tests import factories
 
 
@@ -41,5 +42,7 @@ def places(mailbox: Mailbox, customer: Customer, message: Message) -> list[str]:
             for name in ("mailbox", "mailbox-edit", "mailbox-sharing", "mailbox-remove")
         ),
         *(reverse(name, args=[mailbox.pk]) for name in ("password-incoming", "password-outgoing")),
+        reverse("outgoing-server", args=[mailbox.owner.mail_account.mailbox_id]),
+        reverse("draft", args=[start_draft(mailbox.owner, mailbox=mailbox, subject="An offer").pk]),
         *(reverse(name, args=[message.pk]) for name in ("message", "message-source", "message-openings")),
     ]

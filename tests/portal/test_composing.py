@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.urls import reverse
 
+from accounts.mailboxes import deactivate
 from accounts.models import User
 from mail.models import Folder
 from sender.models import DraftFile, Outgoing
@@ -47,12 +48,44 @@ def test_writing_begins_with_an_empty_draft_to_whom_the_record_names() -> None:
     assert "bea@acme.example" in page(user, "draft", draft.pk)
 
 
-def test_without_a_mailbox_to_send_from_the_page_says_what_to_do() -> None:
-    """R35: a clear reason and a next step instead of an editor."""
-    answer = posted(factories.user(mail_account=True), "compose")
+def test_without_a_crm_mail_account_the_next_step_is_to_set_it_up() -> None:
+    """R4, R35: a clear reason and a next step instead of an editor."""
+    answer = posted(factories.user(), "compose")
     assert answer.status_code == 409
-    assert "None of your mailboxes is active" in answer.content.decode()
-    assert reverse("email-settings") in answer.content.decode()
+    assert reverse("mail-account") in answer.content.decode()
+
+
+def test_without_an_outgoing_server_the_next_step_is_to_enter_one() -> None:
+    """R35: for the CRM Mail account, or with a POP3 account."""
+    shown = posted(factories.user(mail_account=True), "compose").content.decode()
+    assert "Add the POP3 account that you write from" in shown
+    assert reverse("send-mail-as") in shown
+    assert reverse("mailbox-add") in shown
+
+
+def test_without_an_active_account_the_next_step_is_to_activate_one() -> None:
+    """R5, R35: on the page that it leads to."""
+    user = writer()
+    mailbox = user.mailboxes.get(kind="pop3")
+    deactivate(mailbox)
+    shown = posted(user, "compose").content.decode()
+    assert "None of your mailboxes is active" in shown
+    assert reverse("send-mail-as") in shown
+    assert reverse("mailbox-activate", args=[mailbox.pk]) in page(user, "send-mail-as")
+
+
+def test_what_is_too_large_to_be_forwarded_leads_back_to_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R35: before an editor is opened."""
+    user = writer()
+    message = factories.message(
+        mailbox=user.mailboxes.get(kind="pop3"), attachments=[("film.mp4", "video/mp4", b"frames")]
+    )
+    monkeypatch.setattr("sender.files.MAX_FILES_BYTES", 5)
+    answer = posted(user, "message-answer", message.pk, how="forward")
+    assert answer.status_code == 409
+    assert "can be at most" in answer.content.decode()
+    assert reverse("message", args=[message.pk]) in answer.content.decode()
+    assert not Outgoing.objects.exists()
 
 
 @pytest.mark.parametrize(
