@@ -69,11 +69,16 @@ class ApiView(GenericAPIView[Any]):
     schema = ApiSchema()
     ordering: tuple[str, ...] = ("id",)
 
+    @property
+    def most_bytes(self) -> int:
+        """The largest body that is read."""
+        return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse what is too large before it is read; `RequestTooLarge`."""
         super().initial(request, *args, **kwargs)
         size = request.META.get("CONTENT_LENGTH") or "0"
-        if not size.isdecimal() or int(size) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        if not size.isdecimal() or int(size) > self.most_bytes:
             raise RequestTooLarge
 
     @property
@@ -85,7 +90,14 @@ class ApiView(GenericAPIView[Any]):
 
     def checked(self, request: Request, instance: Any = None, *, partial: bool = False) -> dict[str, Any]:
         """The body's values, as the view's serializer checks them (`ValidationError` otherwise)."""
-        serializer = self.get_serializer(instance, data=request.data, partial=partial)
+        return self._values(self.get_serializer(instance, data=request.data, partial=partial))
+
+    def read(self, request: Request, serializer: type[serializers.Serializer[Any]], *, partial: bool = False) -> Any:
+        """The body's values, as another `serializer` than the view's checks them (`ValidationError` otherwise)."""
+        return self._values(serializer(data=request.data, partial=partial, context=self.get_serializer_context()))
+
+    @staticmethod
+    def _values(serializer: serializers.BaseSerializer[Any]) -> dict[str, Any]:
         serializer.is_valid(raise_exception=True)
         values: dict[str, Any] = serializer.validated_data
         return values

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from accounts.mailboxes import NotPossible
+from sender.limits import LimitReached
 
 GENERAL = "non_field_errors"
 
@@ -32,9 +33,17 @@ class RequestTooLarge(APIException):
     default_detail = "The request is too large. Send fewer records at once."
 
 
+class TooMuchSent(APIException):
+    """The organisation has sent enough for today; the detail names the limit and when it resets (R37)."""
+
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+
+
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """The answer to an exception, or None for one that is a fault of ours."""
-    if isinstance(error, NotPossible):
+    if isinstance(error, LimitReached):
+        error = TooMuchSent(str(error))
+    elif isinstance(error, NotPossible):
         error = Conflict(str(error))
     elif isinstance(error, DjangoValidationError):
         error = ValidationError(_by_field(error))

@@ -14,9 +14,10 @@ from api.schema import Choice
 from customers.models import Customer
 from mail.models import Folder, Label, Message, Participant
 from mail.reading import html_of, text_of
+from sender.models import Outgoing, Recipient
 
 #: Shown to the owner alone (sharing.md, *What a viewer who is not the owner gets*).
-OWNER_ONLY = ("bcc", "folder", "labels", "is_read", "is_starred")
+OWNER_ONLY = ("bcc", "folder", "labels", "is_read", "is_starred", "status")
 
 
 class PersonSerializer(serializers.Serializer[Participant]):
@@ -57,6 +58,7 @@ class MessageSerializer(serializers.Serializer[Message]):
     labels = serializers.SerializerMethodField()
     is_read = serializers.BooleanField(allow_null=True)
     is_starred = serializers.BooleanField(allow_null=True)
+    status = serializers.SerializerMethodField()
 
     def get_fields(self) -> dict[str, Any]:
         """The fields; `from` can't be written as a name in Python."""
@@ -110,6 +112,12 @@ class MessageSerializer(serializers.Serializer[Message]):
             return None
         return [label.pk for label in message.labels.all()]
 
+    @extend_schema_field(Choice(Outgoing.Status, allow_null=True))
+    def get_status(self, message: Message) -> str | None:
+        """How far the sending of what the caller wrote here is; null for everything else."""
+        outgoing = _outgoing(message)
+        return outgoing.status if outgoing and message.owner_id == self._caller.pk else None
+
 
 class AttachmentSerializer(serializers.Serializer[Any]):
     """A part that can be downloaded; `size` in bytes."""
@@ -120,19 +128,56 @@ class AttachmentSerializer(serializers.Serializer[Any]):
     size = serializers.IntegerField()
 
 
+class RecipientSerializer(serializers.Serializer[Any]):
+    """How far delivery to a recipient is, with the words of the server."""
+
+    address = serializers.CharField()
+    state = Choice(Recipient.State)
+    words = serializers.CharField()
+
+
+class DeliverySerializer(serializers.Serializer[Outgoing]):
+    """What became of a message that was written here: for its owner alone. `revision` is that of a draft's last save."""
+
+    revision = serializers.IntegerField()
+    words = serializers.CharField(help_text="What went wrong last, with the server's own words.")
+    attempts = serializers.IntegerField()
+    due_at = serializers.DateTimeField(allow_null=True, help_text="When it is tried, or tried again.")
+    recipients = RecipientSerializer(many=True)
+
+
 class MessageDetailSerializer(MessageSerializer):
     """A message that was opened."""
 
     text = serializers.SerializerMethodField()
     html = serializers.SerializerMethodField()
-    attachments = AttachmentSerializer(many=True)
+    attachments = serializers.SerializerMethodField()
+    delivery = serializers.SerializerMethodField()
 
     def get_text(self, message: Message) -> str:
         """The readable text."""
-        return text_of(message)
+        draft = draft_of(message)
+        return draft.text if draft else text_of(message)
+
+    @extend_schema_field(AttachmentSerializer(many=True))
+    def get_attachments(self, message: Message) -> Any:
+        """The parts that can be downloaded."""
+        draft = draft_of(message)
+        files = draft.files.all() if draft else message.attachments.all()
+        return AttachmentSerializer(files, many=True).data
+
+    @extend_schema_field(DeliverySerializer(allow_null=True))
+    def get_delivery(self, message: Message) -> Any:
+        """What became of what the caller wrote here; null for everything else."""
+        outgoing = _outgoing(message)
+        is_own = outgoing is not None and message.owner_id == self._caller.pk
+        return DeliverySerializer(outgoing).data if is_own else None
 
     def get_html(self, message: Message) -> str:
         """Sanitised HTML; remote images only when asked for."""
+        draft = draft_of(message)
+        if draft is not None:
+            return draft.html
         return html_of(message, images=self.context["request"].query_params.get("images") == "1")
 
 
@@ -188,6 +233,16 @@ class OpeningSerializer(serializers.Serializer[Any]):
 
     viewer = ColleagueSerializer(source="actor", allow_null=True)
     at = serializers.DateTimeField()
+
+
+def draft_of(message: Message) -> Outgoing | None:
+    """The draft that a message is, None if it is none; only its owner sees such a one."""
+    outgoing = _outgoing(message)
+    return outgoing if outgoing is not None and outgoing.status == Outgoing.Status.DRAFT else None
+
+
+def _outgoing(message: Message) -> Outgoing | None:
+    return getattr(message, "outgoing", None)
 
 
 def _people(message: Message, role: Participant.Role) -> list[dict[str, str]]:

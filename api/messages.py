@@ -5,7 +5,7 @@ Every way to a message starts from `visible_to`; what only its owner may do, fro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -21,6 +21,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.mailboxes import NotPossible
 from accounts.models import User
 from api.base import ApiListView, ApiView
 from api.errors import about
@@ -32,6 +33,7 @@ from api.message_shapes import (
     OpeningSerializer,
     ThreadSerializer,
     VisibilitySerializer,
+    draft_of,
 )
 from mail.deeds import delete_message, label_message, mark_message, move_message
 from mail.files import download_type
@@ -39,6 +41,7 @@ from mail.matching import correspondents, has_correspondent
 from mail.models import Message, MessageQuerySet, Thread
 from mail.reading import attachment_bytes, raw_for
 from mail.search_query import parse
+from sender.files import read_file
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
 from sharing.searching import search_for
@@ -88,27 +91,35 @@ class MessageFilter(filters.FilterSet):
         return messages.filter(date__lte=bound(moment, self._caller.organization.time_zone, end=True))
 
 
-class _MessageView(ApiView):
-    serializer_class: Any = MessageDetailSerializer
-    queryset: Any = Message.objects.none()
-    filter_backends: Any = ()
+class MessageAccess(ApiView):
+    """The ways to one message, and what is shown of it."""
 
     def visible(self, pk: int) -> Message:
         """A message that the caller may see, 404 otherwise."""
         return get_object_or_404(
-            visible_to(self.caller).select_related("owner__organization", "mailbox__owner", "thread", "folder", "body"),
+            visible_to(self.caller).select_related(
+                "owner__organization", "mailbox__owner", "thread", "folder", "body", "outgoing"
+            ),
             pk=pk,
         )
 
     def own(self, pk: int) -> Message:
         """A message of the caller's own, 404 otherwise."""
-        messages = Message.objects.owned_by(self.caller).select_related("owner", "thread", "folder", "body")
+        messages = Message.objects.owned_by(self.caller).select_related("owner", "thread", "folder", "body", "outgoing")
         return get_object_or_404(messages, pk=pk)
 
     def opened(self, message: Message) -> Response:
         """The message as its page shows it."""
         context = {**self.get_serializer_context(), "correspondents": correspondents([message])}
         return Response(MessageDetailSerializer(message, context=context).data)
+
+
+class MessageView(MessageAccess):
+    """One message."""
+
+    serializer_class: Any = MessageDetailSerializer
+    queryset: Any = Message.objects.none()
+    filter_backends: Any = ()
 
 
 class MessageListView(ApiListView):
@@ -120,7 +131,7 @@ class MessageListView(ApiListView):
     @staticmethod
     def prepared(messages: MessageQuerySet) -> MessageQuerySet:
         """`messages` with what a list shows of them."""
-        return messages.prefetch_related("participants", "labels")
+        return messages.select_related("outgoing").prefetch_related("participants", "labels")
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         """The serializer of a page, which knows the correspondents of all its messages."""
@@ -140,7 +151,7 @@ class Messages(MessageListView):
         return self.prepared(visible_to(self.caller))
 
 
-class MessageDetail(_MessageView):
+class MessageDetail(MessageView):
     """One message. Opening somebody else's is noted for its owner."""
 
     @extend_schema(
@@ -156,9 +167,11 @@ class MessageDetail(_MessageView):
     def patch(self, request: Request, pk: int) -> Response:
         """Move, label, mark or keep private one's own message."""
         message = self.own(pk)
-        change = MessageChangeSerializer(data=request.data, partial=True, context=self.get_serializer_context())
-        change.is_valid(raise_exception=True)
-        given = change.validated_data
+        self.change(message, self.read(request, MessageChangeSerializer, partial=True))
+        return self.opened(message)
+
+    def change(self, message: Message, given: Mapping[str, Any]) -> None:
+        """Do to a message what is `given`, all or nothing."""
         with transaction.atomic():
             if "folder" in given:
                 with about("folder"):
@@ -168,7 +181,6 @@ class MessageDetail(_MessageView):
             mark_message(message, is_read=given.get("is_read"), is_starred=given.get("is_starred"))
             if "is_private" in given:
                 keep_private(self.caller, message, given["is_private"])
-        return self.opened(message)
 
     @extend_schema(responses={204: None})
     def delete(self, _request: Request, pk: int) -> Response:
@@ -189,7 +201,7 @@ class _AnyAnswer(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-class MessageRaw(_MessageView):
+class MessageRaw(MessageView):
     """The message as it was received; for others than the owner without what sharing.md withholds."""
 
     content_negotiation_class = _AnyAnswer
@@ -198,11 +210,13 @@ class MessageRaw(_MessageView):
     def get(self, _request: Request, pk: int) -> HttpResponseBase:
         """Download it."""
         message = self.visible(pk)
+        if draft_of(message) is not None:
+            raise NotPossible("A draft has no original: it is written when it is sent.")
         record_opening(self.caller, message)
         return _download(raw_for(self.caller, message), f"message-{message.pk}.eml", "message/rfc822")
 
 
-class MessageAttachment(_MessageView):
+class MessageAttachment(MessageView):
     """The bytes of an attachment."""
 
     content_negotiation_class = _AnyAnswer
@@ -211,12 +225,16 @@ class MessageAttachment(_MessageView):
     def get(self, _request: Request, pk: int, attachment: int) -> HttpResponseBase:
         """Download it, always as an attachment, never as a page of ours."""
         message = self.visible(pk)
+        draft = draft_of(message)
+        if draft is not None:
+            file = get_object_or_404(draft.files, pk=attachment)
+            return _download(read_file(file), file.name, download_type(file.content_type))
         found = get_object_or_404(message.attachments, pk=attachment)
         record_opening(self.caller, message)
         return _download(attachment_bytes(found), found.name, download_type(found.content_type))
 
 
-class MessageVisibility(_MessageView):
+class MessageVisibility(MessageView):
     """*Why can I see this?* and, for its owner, *who can see this?* (R26)"""
 
     serializer_class = VisibilitySerializer
@@ -238,7 +256,7 @@ class MessageVisibility(_MessageView):
         )
 
 
-class MessageOpenings(ApiListView, _MessageView):
+class MessageOpenings(ApiListView, MessageView):
     """*Who has opened this?*, for its owner, the latest first (R26)."""
 
     serializer_class = OpeningSerializer

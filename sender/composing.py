@@ -122,12 +122,24 @@ def reply_to(user: User, message: Message, *, to_all: bool = False, mailbox: Mai
     Raises:
         NotPossible: see `sending_mailbox`.
     """
-    to, cc = quoting.reply_recipients(user, message, to_all=to_all)
-    fields = {"to": typed(to), "cc": typed(cc), "subject": quoting.reply_subject(message.subject)}
-    sender = mailbox or sending_mailbox(user)
-    fields |= _above(user, quote := quoting.quote_for_reply(message, user))
+    quote = quoting.quote_for_reply(message, user)
+    fields = _addressed(user, message, to_all=to_all) | _above(user, quote)
     how = Outgoing.How.REPLY_ALL if to_all else Outgoing.How.REPLY
-    return _start(user, sender, fields, quote.files, how=how, **_answering(message))
+    return _start(user, mailbox or sending_mailbox(user), fields, quote.files, how=how, **_answering(message))
+
+
+def answer_with(
+    user: User, message: Message, *, to_all: bool = False, mailbox: Mailbox | None = None, **fields: str
+) -> Outgoing:
+    """As `reply_to`, but with what `fields` say, and nothing quoted: for programs, which write all of it themselves.
+
+    Raises:
+        NotPossible: see `sending_mailbox`.
+        ValidationError: see `save_draft`.
+    """
+    fields = _addressed(user, message, to_all=to_all) | fields
+    how = Outgoing.How.REPLY_ALL if to_all else Outgoing.How.REPLY
+    return _start(user, mailbox or sending_mailbox(user), fields, how=how, is_touched=True, **_answering(message))
 
 
 def forward(user: User, message: Message, *, mailbox: Mailbox | None = None) -> Outgoing:
@@ -216,6 +228,11 @@ def _above(user: User, quote: quoting.Quote) -> dict[str, str]:
     """Room to write in and the signature, above what is quoted."""
     text, html = _signature(user)
     return {"text": f"{text or chr(10)}\n{quote.text}", "html": f"{html or _EMPTY_LINE}{_EMPTY_LINE}{quote.html}"}
+
+
+def _addressed(user: User, message: Message, *, to_all: bool) -> dict[str, str]:
+    to, cc = quoting.reply_recipients(user, message, to_all=to_all)
+    return {"to": typed(to), "cc": typed(cc), "subject": quoting.reply_subject(message.subject)}
 
 
 def _answering(message: Message) -> dict[str, Any]:

@@ -64,10 +64,13 @@ def send(draft: Outgoing, *, revision: int | None = None, undo_seconds: int = UN
         hidden = (ParsedParticipant("bcc", one.name, one.address, domain_of(one.address)) for one in people["bcc"])
         parsed = replace(arrival.parsed, participants=(*arrival.parsed.participants, *hidden))
         drafts.rewrite(current.message, mailbox, replace(arrival, parsed=parsed), Folder.Kind.SENT)
-        recipients = {one.address: role for role in reversed(people) for one in people[role]}
+        recipients: dict[str, str] = {}
+        for role, found in people.items():
+            for one in found:
+                recipients.setdefault(one.address, role)
         current.recipients.all().delete()
         Recipient.objects.bulk_create(
-            Recipient(outgoing=current, role=role, address=address) for address, role in reversed(recipients.items())
+            Recipient(outgoing=current, role=role, address=address) for address, role in recipients.items()
         )
         _queue(current, undo_seconds)
         current.attempts = 0

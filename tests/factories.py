@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from accounts.models import Mailbox, MailDomain, Organization, User
 from customers import imports
@@ -19,6 +20,10 @@ from fetcher.models import SeenUid
 from mail.accounts import has_mail_account, open_mail_account
 from mail.filing import Arrival, file_messages
 from mail.models import Message
+from sender import scheduling
+from sender.composing import start_draft
+from sender.models import Outgoing
+from sender.sending import send
 from sharing.policies import connect_mailbox, set_policy
 from webhooks.models import Delivery, Webhook
 
@@ -180,6 +185,27 @@ def message(*, mailbox: Mailbox, **fields: Any) -> Message:
     """A message in a mailbox; `fields` as for `raw_message`."""
     fields.setdefault("to", [mailbox.email_address])
     return file_raw(mailbox, raw_message(**fields))
+
+
+def outgoing(mailbox: Mailbox, status: str = "draft", **fields: str) -> Outgoing:
+    """A message that is written, or with another `status` was sent, from a mailbox."""
+    fields = {"to": "bea@acme.example", "subject": "An offer", "text": "Hello"} | fields
+    made = start_draft(mailbox.owner, mailbox=mailbox, **fields)
+    if status != Outgoing.Status.DRAFT:
+        send(made)
+    if status not in {Outgoing.Status.DRAFT, Outgoing.Status.QUEUED}:
+        Outgoing.objects.filter(pk=made.pk).update(due_at=timezone.now())
+        claimed = scheduling.claim(made.pk)
+        assert claimed is not None
+        to = [recipient.address for recipient in claimed.recipients.all()]
+        if status == Outgoing.Status.UNKNOWN:
+            scheduling.hand_over(claimed, to)
+            scheduling.in_doubt(claimed)
+        elif status == Outgoing.Status.FAILED:
+            scheduling.finish(claimed, refused=dict.fromkeys(to, "5.1.1 no such user"))
+        elif status == Outgoing.Status.SENT:
+            scheduling.finish(claimed, taken=to)
+    return Outgoing.objects.owned_by(mailbox.owner).get(pk=made.pk)
 
 
 def upload(user: User, text: str, name: str = "people.csv") -> CustomerImport:

@@ -95,6 +95,7 @@ def test_a_message_is_listed_with_the_contracts_shapes(world: World) -> None:
             "labels": [],
             "is_read": False,
             "is_starred": False,
+            "status": None,
         }
     ]
     assert "offer@acme.example" in message.message_id

@@ -17,6 +17,7 @@ from accounts.models import User
 from customers.models import Customer
 from mail.arranging import Wanted, arrange_labels
 from mail.models import Message
+from sender.files import attach
 from sharing.policies import tick
 from sharing.rules import set_rule
 from tests import factories
@@ -48,6 +49,7 @@ def ids(db: None) -> dict[str, int]:
     message = factories.message(
         mailbox=mailbox, sender="bea@acme.example", attachments=[("a.txt", "text/plain", b"Hello")]
     )
+    draft = factories.outgoing(mailbox)
     boss = factories.user(organization=rep.organization, role="admin")
     [rule] = set_rule(boss, [rep], mode="custom")
     return found | {
@@ -55,6 +57,11 @@ def ids(db: None) -> dict[str, int]:
         "messages": message.pk,
         "threads": message.thread_id,
         "attachment": message.attachments.get().pk,
+        "draft": draft.pk,
+        "file": attach(draft, "a.txt", b"text").pk,
+        "queued": factories.outgoing(mailbox, "queued").pk,
+        "refused": factories.outgoing(mailbox, "failed").pk,
+        "doubtful": factories.outgoing(mailbox, "unknown").pk,
     }
 
 
@@ -105,10 +112,17 @@ def test_every_resource_of_the_interface_is_there() -> None:
         ("post", "leads/bulk/"),
         ("get", "leads/{id}/emails/"),
         ("get put delete", "contacts/{id}/share-emails/"),
-        ("get", "messages/"),
+        ("get post", "messages/"),
+        ("post", "messages/{id}/reply/"),
+        ("post", "messages/{draft}/send/"),
+        ("post", "messages/{queued}/take-back/"),
+        ("post", "messages/{refused}/try-again/"),
+        ("post", "messages/{doubtful}/settle/"),
+        ("get", "sending-limit/"),
         ("get patch delete", "messages/{id}/"),
         ("get", "messages/{id}/raw/"),
         ("get", "messages/{id}/attachments/{attachment}/"),
+        ("delete", "messages/{draft}/files/{file}/"),
         ("get", "messages/{id}/visibility/"),
         ("get", "messages/{id}/openings/"),
         ("patch", "threads/{id}/"),
@@ -165,7 +179,7 @@ def test_every_operation_refuses_fields_that_it_does_not_know(ids: dict[str, int
     rep = User.objects.get(pk=ids["users"])
     User.objects.filter(pk=rep.pk).update(role="admin")
     client = program(rep)
-    bodiless = {"activate", "fetch", "convert"}
+    bodiless = {"activate", "fetch", "convert", "send", "take-back", "try-again"}
     for path, method in addresses(ids):
         if method not in {"post", "put", "patch"} or path.rstrip("/").rpartition("/")[2] in bodiless:
             continue

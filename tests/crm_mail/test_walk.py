@@ -37,8 +37,8 @@ from mail.consolidating import consolidate
 from mail.deeds import delete_message, label_message, move_message
 from mail.models import Deed, Folder, Message, Notification
 from mail.notifying import note
-from sender.composing import start_draft
 from sender.files import attach
+from sender.models import Outgoing
 from sharing.policies import keep_private
 from sharing.rules import set_rule
 from tests import factories
@@ -78,6 +78,11 @@ PLACES = {
     "api/v1/contacts/<int:pk>": "contact",
     "api/v1/leads/<int:pk>": "lead",
     "api/v1/mailboxes/<int:pk>": "mailbox",
+    "api/v1/messages/<int:draft>": "draft",
+    "api/v1/messages/<int:draft>/files/<int:file>": "draft file",
+    "api/v1/messages/<int:queued>": "queued message",
+    "api/v1/messages/<int:refused>": "refused message",
+    "api/v1/messages/<int:doubtful>": "doubtful message",
     "api/v1/messages/<int:pk>": "message",
     "api/v1/messages/<int:pk>/attachments/<int:attachment>": "attachment",
     "api/v1/sharing-rules/<int:pk>": "rule",
@@ -250,6 +255,8 @@ BODIES: dict[str, dict[str, Any] | Callable[[Ids], dict[str, Any]]] = {
     "PUT api/v1/mailboxes/<int:pk>/sharing/": {"mode": "private"},
     "POST api/v1/mailboxes/<int:pk>/sharing/preview/": {"mode": "public"},
     "POST api/v1/mailboxes/<int:pk>/test/": {},
+    "POST api/v1/messages/<int:pk>/reply/": {"text": "Walked"},
+    "POST api/v1/messages/<int:doubtful>/settle/": {"arrived": True},
     "PATCH api/v1/messages/<int:pk>/": {"is_read": True, "is_private": True},
     "PATCH api/v1/threads/<int:pk>/": {"is_private": True},
     "PATCH api/v1/users/<int:pk>/": {"name": "Walked"},
@@ -281,7 +288,15 @@ ANSWERED_BY_NAME = frozenset(
 )
 #: Numbers in query strings and bodies that are no ids.
 NOT_IDS = frozenset(
-    {"page_size", "incoming_port", "outgoing_port", "delete_after_days", "import_days", "poll_interval_minutes"}
+    {
+        "page_size",
+        "revision",
+        "incoming_port",
+        "outgoing_port",
+        "delete_after_days",
+        "import_days",
+        "poll_interval_minutes",
+    }
 )
 
 
@@ -315,6 +330,8 @@ IN_BODIES = {
     "PATCH api/v1/mail-account/ labels.id": _LABELS,
     "POST api/v1/mailboxes/ owner": InBody("user", lambda pk: {**_MAILBOX, "owner": pk}),
     "PATCH api/v1/mailboxes/<int:pk>/ owner": InBody("user", lambda pk: {"owner": pk}),
+    "POST api/v1/messages/ mailbox": InBody("mailbox", lambda pk: {"to": "walked@acme.example", "mailbox": pk}),
+    "POST api/v1/messages/<int:pk>/reply/ mailbox": InBody("mailbox", lambda pk: {"text": "Walked", "mailbox": pk}),
     "PATCH api/v1/messages/<int:pk>/ folder": InBody("folder", lambda pk: {"folder": pk}),
     "PATCH api/v1/messages/<int:pk>/ labels": InBody("label", lambda pk: {"labels": [pk]}),
     "POST api/v1/sharing-rules/ user": InBody("user", lambda pk: {"user": pk, "mode": "private", "reason": "Walked"}),
@@ -566,14 +583,25 @@ def _ids_of(message: Message) -> Ids:
         "import": factories.checked_import(message.owner).pk,
         "notification": message.owner.notifications.get(message=message).pk,
         "deed": Deed.objects.create(owner=message.owner, kind=Deed.Kind.READ).pk,
-        **_draft_of(message.mailbox),
+        **_written_ids(message),
     }
 
 
-def _draft_of(mailbox: Mailbox) -> Ids:
-    draft = start_draft(mailbox.owner, mailbox=mailbox, subject=f"{SECRET} draft", text=f"{SECRET} draft text")
-    image = attach(draft, "image.png", b"\x89PNG", "image/png", is_inline=True)
-    return {"draft": draft.pk, "image of a draft": image.pk}
+def _written_ids(message: Message) -> Ids:
+    """What the owner of a message writes and has written, under the same subject."""
+
+    def written(status: str) -> Outgoing:
+        return factories.outgoing(message.mailbox, status, subject=f"{message.subject} {status}", text=message.subject)
+
+    draft = written("draft")
+    return {
+        "draft": draft.pk,
+        "draft file": attach(draft, f"{message.subject}.txt", b"text").pk,
+        "image of a draft": attach(draft, "image.png", b"\x89PNG", "image/png", is_inline=True).pk,
+        "queued message": written("queued").pk,
+        "refused message": written("failed").pk,
+        "doubtful message": written("unknown").pk,
+    }
 
 
 def _person(organization: Organization, name: str, mode: str, word: str, **more: Any) -> tuple[User, Mailbox]:
