@@ -23,7 +23,7 @@ def dispatch_due() -> None:
     """Take up what dead workers had, and tell the workers of what is due, whatever became of earlier hints."""
     scheduling.recover()
     for pk in scheduling.due().values_list("pk", flat=True)[:DISPATCH_LIMIT]:
-        hint_delivery(pk)
+        queue.hint(deliver, pk, expires=settings.DISPATCH_SECONDS)
 
 
 @shared_task(name="sender.tasks.tidy_up")
@@ -35,4 +35,4 @@ def tidy_up() -> None:
 
 def hint_delivery(pk: int, after: int = 0) -> None:
     """Tell the workers of a message that is due after so many seconds, once that is committed."""
-    queue.hint(deliver, pk, expires=settings.DISPATCH_SECONDS, after=after)
+    queue.hint(deliver, pk, expires=settings.LEASE_SECONDS, after=after)

@@ -1,0 +1,121 @@
+"""kill -9 around delivery: no message is sent twice, none is lost, and doubtful ones are shown as such (R36)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from accounts.models import User
+from sender import delivery, scheduling
+from sender.models import Outgoing
+from sender.sending import send
+from sender.tasks import dispatch_due
+from tests.processes import PATIENCE, worker
+from tests.sender.mta import STEPS, ScriptedMta
+from tests.sender.senders import sender_on, written
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Status = Outgoing.Status
+#: Beside the steps that the server sees, those when all data but its end is sent, around the mark that it is handed over.
+POINTS = (*STEPS[: STEPS.index("END")], "BEFORE THE MARK", "AFTER THE MARK", *STEPS[STEPS.index("END") :])
+#: From here on nobody can know whether the server has the message.
+DOUBTFUL = POINTS[POINTS.index("AFTER THE MARK") :]
+ROUNDS = 33
+
+
+def queued(user: User, number: int) -> Outgoing:
+    """A message that is due."""
+    outgoing = send(written(user, to=f"{number}@acme.example"), undo_seconds=0)
+    return Outgoing.objects.get(pk=outgoing.pk)
+
+
+def worker_that_dies(pk: int, point: str, mta: ScriptedMta) -> None:
+    """Try to deliver in a process of its own, which is killed at a point."""
+    connections.close_all()
+    child = os.fork()
+    if not child:
+        try:
+            _die_around_the_mark(point)
+            delivery.deliver(pk)
+        finally:
+            os._exit(0)
+
+    def kill(step: str) -> None:
+        if step == point:
+            os.kill(child, signal.SIGKILL)
+            os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+
+    mta.at = kill
+    # The server may be here first: then it has asked nothing yet, and the kill is not missed but comes too late.
+    os.waitpid(child, 0)
+    mta.at = lambda _step: None
+
+
+def _die_around_the_mark(point: str) -> None:
+    hand_over = scheduling.hand_over
+
+    def dying(claimed: Outgoing, addresses: list[str]) -> None:
+        if point == "AFTER THE MARK":
+            hand_over(claimed, addresses)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if point.endswith("THE MARK"):
+        scheduling.hand_over = dying
+
+
+def test_of_messages_whose_worker_was_killed_none_is_sent_twice_and_none_is_lost() -> None:
+    """R36: at each step of the conversation, several times over."""
+    seen = Counter[tuple[str, str]]()
+    with ScriptedMta() as mta:
+        user = sender_on(mta.port)
+        for number in range(ROUNDS):
+            point = POINTS[number % len(POINTS)]
+            outgoing = queued(user, number)
+            worker_that_dies(outgoing.pk, point, mta)
+            Outgoing.objects.filter(status=Status.SENDING).update(lease_until=timezone.now())
+            scheduling.recover()
+            Outgoing.objects.filter(status=Status.QUEUED).update(due_at=timezone.now())
+            delivery.deliver(outgoing.pk)
+            outgoing.refresh_from_db()
+            arrived = sum(taken.recipients == [f"{number}@acme.example"] for taken in mta.taken)
+            seen[point, outgoing.status] += 1
+            if point in DOUBTFUL:
+                assert (arrived, outgoing.status) in {(0, "unknown"), (1, "unknown"), (1, "sent")}, point
+            else:
+                assert (arrived, outgoing.status) == (1, "sent"), point
+    assert seen["AFTER THE MARK", "unknown"] == ROUNDS // len(POINTS)
+    assert seen["END", "unknown"] == ROUNDS // len(POINTS)
+    assert seen["ACCEPTED", "unknown"] == ROUNDS // len(POINTS)
+    assert all(
+        Outgoing.objects.get(pk=pk).message.is_draft
+        for pk in Outgoing.objects.filter(status="unknown").values_list("pk", flat=True)
+    )
+
+
+@pytest.mark.parametrize(("step", "arrives", "status"), [("DATA", 1, "sent"), ("ACCEPTED", 1, "unknown")])
+def test_a_celery_worker_is_killed_and_another_goes_on(step: str, arrives: int, status: str) -> None:
+    """R36: the product's own processes."""
+    with worker() as process, ScriptedMta() as mta:
+
+        def kill(reached: str) -> None:
+            if reached == step:
+                process.kill()
+                process.wait(PATIENCE)
+
+        mta.at = kill
+        outgoing = queued(sender_on(mta.port), 1)
+        process.wait(PATIENCE)
+        assert Outgoing.objects.get().status == Status.SENDING
+        mta.at = lambda _step: None
+        Outgoing.objects.update(lease_until=timezone.now())
+        dispatch_due()
+        Outgoing.objects.filter(status=Status.QUEUED).update(due_at=timezone.now())
+        delivery.deliver(outgoing.pk)
+        assert len(mta.taken) == arrives
+    assert Outgoing.objects.get().status == status
