@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 
 from django.conf import settings
 from django.core.cache import cache
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Count, Sum
+from django.db.models import Count, Min, Sum
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -24,6 +25,13 @@ from accounts.models import Mailbox
 from fetcher.models import FetchRun
 from fetcher.scheduling import due
 from mail.models import Message
+from sender.models import Outgoing
+from sender.scheduling import due as due_messages
+
+_ON_THE_WAY = tuple(
+    str(status)
+    for status in (Outgoing.Status.QUEUED, Outgoing.Status.SENDING, Outgoing.Status.FAILED, Outgoing.Status.UNKNOWN)
+)
 
 
 @never_cache
@@ -56,6 +64,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         raise Http404
     registry = CollectorRegistry()
     registry.register(FetchingCollector())
+    registry.register(SendingCollector())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -69,8 +78,7 @@ class FetchingCollector(Collector):
             mailboxes.add_metric([state], number)
         yield mailboxes
         waiting = due()
-        oldest = waiting.values_list("next_fetch_at", flat=True).first()
-        late = max((timezone.now() - oldest).total_seconds(), 0.0) if oldest else 0.0
+        late = _seconds_since(waiting.values_list("next_fetch_at", flat=True).first())
         yield GaugeMetricFamily("crm_mail_mailboxes_due", "Mailboxes whose time has come.", value=waiting.count())
         yield GaugeMetricFamily(
             "crm_mail_oldest_due_seconds", "How long the longest overdue mailbox waits.", value=late
@@ -92,6 +100,37 @@ class FetchingCollector(Collector):
         )
         yield CounterMetricFamily("crm_mail_fetched_bytes", "Their size on the servers.", value=fetched["bytes"] or 0)
         yield GaugeMetricFamily("crm_mail_messages", "Messages stored.", value=Message.objects.count())
+
+
+class SendingCollector(Collector):
+    """How sending goes, over all organisations and without a name or address of anybody."""
+
+    def collect(self) -> Iterator[Metric]:
+        """What is kept in rows; three queries."""
+        messages = GaugeMetricFamily(
+            "crm_mail_outgoing", "Messages written here that are on their way, or need their sender.", labels=["status"]
+        )
+        numbers = dict.fromkeys(_ON_THE_WAY, 0)
+        found = Outgoing.objects.filter(status__in=_ON_THE_WAY).values_list("status").annotate(number=Count("pk"))
+        numbers.update(found.order_by())
+        for status, number in numbers.items():
+            messages.add_metric([status], number)
+        yield messages
+        waiting = Outgoing.objects.filter(status=Outgoing.Status.QUEUED)
+        yield GaugeMetricFamily(
+            "crm_mail_oldest_queued_seconds",
+            "How long ago the message was sent off that waits longest, tries included.",
+            value=_seconds_since(waiting.aggregate(oldest=Min("queued_at"))["oldest"]),
+        )
+        yield GaugeMetricFamily(
+            "crm_mail_outgoing_overdue_seconds",
+            "How long the longest overdue message waits for a worker.",
+            value=_seconds_since(due_messages().values_list("due_at", flat=True).first()),
+        )
+
+
+def _seconds_since(moment: datetime | None) -> float:
+    return max((timezone.now() - moment).total_seconds(), 0.0) if moment else 0.0
 
 
 def _mailboxes_by_state() -> dict[str, int]:

@@ -16,6 +16,7 @@ from accounts.models import Mailbox
 from accounts.organizations import deactivate_user
 from fetcher import scheduling
 from mail.models import Message
+from sender.models import Outgoing
 from tests import factories, servers
 from tests.fetching import fetch
 from tests.servers import ScriptedPop3Server
@@ -99,6 +100,23 @@ def test_metrics_count_messages_and_bytes_that_were_fetched(client: Client) -> N
     assert samples["crm_mail_fetched_messages_total"] == 3
     assert samples["crm_mail_fetched_bytes_total"] == sum(map(len, raws))
     assert samples["crm_mail_messages"] == 0
+
+
+def test_metrics_count_messages_on_their_way_and_those_that_need_their_sender(client: Client) -> None:
+    """R36, R40."""
+    mailbox = factories.mailbox()
+    for status in ("draft", "queued", "queued", "sent", "failed", "unknown"):
+        factories.outgoing(mailbox, status)
+    ago = timezone.now() - timedelta(seconds=90)
+    Outgoing.objects.filter(status="queued").update(queued_at=ago, due_at=ago)
+    samples = metrics(client)
+    numbers = {name: value for name, value in samples.items() if name.startswith("crm_mail_outgoing{")}
+    assert numbers == {
+        f'crm_mail_outgoing{{status="{status}"}}': number
+        for status, number in (("queued", 2), ("sending", 0), ("failed", 1), ("unknown", 1))
+    }
+    assert 90 <= samples["crm_mail_oldest_queued_seconds"] < 120
+    assert 90 <= samples["crm_mail_outgoing_overdue_seconds"] < 120
 
 
 def test_an_empty_installation_has_metrics_too(client: Client) -> None:
