@@ -113,8 +113,8 @@ def finish(
 ) -> None:
     """End a try: who has the message now, who never will, whom to try later, each with the server's words; and what was wrong.
 
-    Whoever is left is tried again later, for two days. A worker whose lease has
-    ended changes nothing, unless the message is still in doubt: it knows what the server answered.
+    Whoever is left is tried again later, for two days. A worker whose lease has ended changes nothing, unless the message
+    is still in doubt: it knows what the server answered.
     """
     with transaction.atomic():
         rows = Outgoing.objects.select_for_update(of=("self",))
