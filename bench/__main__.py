@@ -2,7 +2,8 @@
 
 End to end means fetched, parsed, threaded, matched to customers and committed. The limit drops what it reads; mpop
 writes files. Rounds are interleaved and the median counts. The database is the one that the tests would use; with
-`python -m tests.services python -m bench` it is PostgreSQL. `--rtt-ms 80` puts the server far away.
+`python -m tests.services python -m bench` it is PostgreSQL. `--rtt-ms 80` puts the server far away; *windows* is then the
+pipelined limit as it is usually drawn: 64 commands, waited for, then the next 64. `--processes 2` tells how workers scale.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ django.setup()
 from django.db import connection
 
 from accounts.models import Mailbox, Organization
-from accounts.servers import Endpoint
+from accounts.servers import Endpoint, connect
+from bench import scaling
 from bench.corpus import generate
 from bench.database import database
 from crm_mail.memory import settle
 from fetcher.pop3 import Pop3Session
+from fetcher.pop3_wire import Limits, Wire
 from mail.models import Message
 from tests import factories
 from tests.dovecot import PASSWORD, Dovecot, installed
@@ -61,6 +64,24 @@ def limit(port: int) -> int:
     with Pop3Session.open(Endpoint("127.0.0.1", port, "none"), timeout=60) as session:
         session.login(USER, PASSWORD)
         return sum(1 for _ in session.retrieve([number for number, _ in session.uidl()]))
+
+
+def windows(port: int) -> int:
+    """RETR in windows of 64, each of them waited for, every message dropped."""
+    wire = Wire(connect(Endpoint("127.0.0.1", port, "none"), timeout=60), timeout=60, deadline=None, limits=Limits())
+    wire.status()
+    for command in (f"USER {USER}", f"PASS {PASSWORD}", "STAT"):
+        wire.send(command.encode())
+        status = wire.status()
+    count = int(status.words.split()[0])
+    for first in range(1, count + 1, 64):
+        asked = range(first, min(first + 64, count + 1))
+        wire.send(*(b"RETR %d" % number for number in asked))
+        for _ in asked:
+            assert wire.status().ok
+            wire.block(50 << 20)
+    wire.close()
+    return count
 
 
 def mpop_command(port: int, folder: Path, user: str) -> list[str]:
@@ -94,8 +115,11 @@ def crm_mail(port: int) -> int:
     owner = factories.user(organization=organization)
     mailbox = factories.mailbox_on(port, USER, owner=owner, incoming_password=PASSWORD)
     started = time.perf_counter()
+    used = cpu_seconds()
     run = fetch(mailbox)
-    crm_mail.seconds = time.perf_counter() - started  # type: ignore[attr-defined]  # without making the customers
+    # Without making the customers.
+    crm_mail.seconds = time.perf_counter() - started  # type: ignore[attr-defined]
+    crm_mail.cpu = cpu_seconds() - used  # type: ignore[attr-defined]
     assert run.error == "", run.error
     return run.new
 
@@ -131,11 +155,14 @@ def main() -> None:
     parser.add_argument("--attachments", type=float, default=0.0, help="share of messages with an attachment")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rtt-ms", type=float, default=0.0, help="round trip to the server in milliseconds")
+    parser.add_argument("--processes", type=int, default=0, help="measure so many worker processes beside one instead")
     parser.add_argument("--django-mailbox", metavar="PYTHON", help="a Python that has django-mailbox, to race it too")
     options = parser.parse_args()
     if not installed():
         sys.exit("The benchmark needs Dovecot (Debian: dovecot-pop3d) and root.")
     contestants: dict[str, Callable[[int], int]] = {"limit": limit, "crm_mail": crm_mail}
+    if options.rtt_ms:
+        contestants["windows"] = windows
     if shutil.which("mpop"):
         contestants["mpop"] = mpop
     else:
@@ -144,6 +171,9 @@ def main() -> None:
         settle()  # as a worker does
         with Dovecot() as server, far_away(server.port, options.rtt_ms) as port:
             messages = list(generate(options.count, 1, 400, options.attachments))
+            if options.processes:
+                scaling.measure(server, messages, options.processes)
+                return
             server.add_messages(USER, messages)
             limit(port)  # Dovecot writes its indexes at the first visit; nobody is to pay for that
             seconds: dict[str, list[float]] = {name: [] for name in contestants}
@@ -154,7 +184,7 @@ def main() -> None:
                     fetched = contestant(port)
                     took = time.perf_counter() - started
                     seconds[name].append(getattr(contestant, "seconds", took))
-                    cpu[name].append(cpu_seconds() - used)
+                    cpu[name].append(getattr(contestant, "cpu", cpu_seconds() - used))
                     assert fetched == options.count, f"{name} fetched {fetched} of {options.count}"
                 empty()
             peer = options.django_mailbox and django_mailbox(options.django_mailbox, server, messages)
@@ -164,8 +194,10 @@ def main() -> None:
         ratios = "  ".join(
             f"{medians[other] / median:5.2f} x {other}" for other in medians if other not in {name, "crm_mail"}
         )
+        processor = statistics.median(cpu[name]) / options.count * 1e6
         print(
-            f"{name:9} {options.count / median:8.0f} messages/s {median:7.2f} s  {ratios if name == 'crm_mail' else ''}"
+            f"{name:9} {options.count / median:8.0f} messages/s {median:7.2f} s {processor:6.0f} µs of processor time each"
+            f"  {ratios if name == 'crm_mail' else ''}"
         )
     if peer:
         print(
