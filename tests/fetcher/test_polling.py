@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from mail import blobs
 from mail.deeds import delete_message
 from mail.models import Message
 from tests import factories
-from tests.certificates import Authority
 from tests.fetching import fetch
 from tests.servers import Cut, Do, Fault, Say, ScriptedPop3Server, Stall
 
@@ -335,38 +333,6 @@ def test_a_60_mb_message_is_recorded_with_its_headers(server: ScriptedPop3Server
     assert (run.state, run.new, film.is_complete) == ("done", 2, False)
     assert film.size > 60_000_000
     assert "RETR 1" not in server.commands
-
-
-@pytest.mark.parametrize(
-    ("names", "days", "says"),
-    [
-        (["localhost"], {"starts_in_days": -10, "ends_in_days": -1}, "has expired"),
-        (["other.example"], {}, "belongs to another name"),
-    ],
-)
-def test_a_bad_certificate_is_told_apart_and_no_password_is_sent(
-    tmp_path: Path, names: list[str], days: dict[str, int], says: str
-) -> None:
-    """R8, R18."""
-    authority = Authority(tmp_path)
-    context = authority.issue(*names, **days).server_context()
-    with ScriptedPop3Server(tls=context, implicit_tls=True) as server:
-        server.add_mailbox(USER, PASSWORD)
-        mailbox = mailbox_on(server, incoming_host="localhost", incoming_security="ssl")
-        with override_settings(MAIL_CA_FILE=str(authority.file)):
-            fetch(mailbox)
-        assert mailbox.state == "error"
-        assert says in mailbox.last_error
-        assert not [command for command in server.commands if command.startswith(("USER", "PASS", "AUTH"))]
-
-
-def test_a_certificate_of_an_unknown_issuer_is_refused(tmp_path: Path) -> None:
-    """R8: certificates are verified."""
-    context = Authority(tmp_path).issue("localhost").server_context()
-    with ScriptedPop3Server(tls=context, implicit_tls=True) as server:
-        mailbox = mailbox_on(server, incoming_host="localhost", incoming_security="ssl")
-        fetch(mailbox)
-    assert (mailbox.state, "issued by somebody unknown" in mailbox.last_error) == ("error", True)
 
 
 @pytest.mark.parametrize(
