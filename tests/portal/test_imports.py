@@ -118,11 +118,28 @@ def test_what_can_no_longer_be_done_is_said(ann: User, work: CustomerImport) -> 
 
 
 def test_nobody_else_sees_an_import(ann: User, work: CustomerImport) -> None:
-    """The file may hold more than the records; not even an administrator's eyes are asked for."""
+    """The file may hold more than the records; not even another administrator's eyes are asked for."""
     admin = factories.user(organization=ann.organization, role="admin")
     page(admin, "import", work.pk, status=404)
     assert "people.csv" not in page(admin, "imports")
     assert "people.csv" in page(ann, "imports")
+
+
+def test_importing_is_for_administrators(ann: User, work: CustomerImport) -> None:
+    """product.md, People: members have no such page, not even of what they uploaded before, and no way to it."""
+    User.objects.filter(pk=ann.pk).update(role=User.Role.MEMBER)
+    for name, ids in (
+        ("imports", []),
+        ("import", [work.pk]),
+        ("import-progress", [work.pk]),
+        ("import-errors", [work.pk]),
+    ):
+        page(ann, name, *ids, status=404)
+    assert reverse("imports") not in page(ann, "customer-list", "contacts")
+    for name in ("import", "import-start", "import-cancel"):
+        assert browser(ann).post(reverse(name, args=[work.pk]), chosen()).status_code == 404
+    work.refresh_from_db()
+    assert work.state == State.UPLOADED
 
 
 def test_an_export_holds_what_the_list_is_narrowed_to(ann: User) -> None:
