@@ -195,6 +195,14 @@ def test_marks_are_those_of_the_messages_in_the_list(ann: Mailbox) -> None:
     assert (out.is_unread, out.is_starred, out.has_attachments, out.people) == (False, True, False, ["Carl"])
 
 
+def test_a_draft_leads_to_its_editor(ann: Mailbox) -> None:
+    """R35."""
+    draft = factories.outgoing(ann, subject="Number 1").message
+    shown = page(ann.owner, "mail-folder", Folder.objects.get(account__user=ann.owner, kind="drafts").pk)
+    assert subjects(shown) == ["Number 1"]
+    assert f'href="{reverse("draft", args=[draft.pk])}"' in rows_in(shown)[0]
+
+
 def test_labels_and_starred_mail_are_lists_without_trash(ann: Mailbox) -> None:
     """R31."""
     label = add_label(ann.owner.mail_account, "Hot", "#c2413b")
