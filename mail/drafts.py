@@ -49,7 +49,8 @@ def open_draft(mailbox: Mailbox, arrival: Arrival, **fields: Any) -> Message:
 def rewrite(message: Message, mailbox: Mailbox, arrival: Arrival, kind: Folder.Kind, **fields: Any) -> None:
     """Put other content in the place of a draft's, sent from `mailbox`, and the draft into the folder of this kind.
 
-    `fields` overrule what was read. Nobody else sees it yet, and no customer is met.
+    `fields` overrule what was read. Nobody else sees it yet, and no customer is met. In another conversation than before
+    it is kept private as it was.
     """
     with transaction.atomic():
         _hold(message.owner_id)
@@ -71,7 +72,10 @@ def rewrite(message: Message, mailbox: Mailbox, arrival: Arrival, kind: Folder.K
         message.save(update_fields=list(changed))
         Labelling.objects.filter(message=message).update(date=message.date)
         if thread.pk != left.pk:
-            Thread.objects.filter(pk=left.pk, is_private=False, messages=None).delete()
+            if left.is_private and not thread.is_private:
+                Thread.objects.filter(pk=thread.pk).update(is_private=True)
+                thread.is_private = True
+            Thread.objects.filter(pk=left.pk, messages=None).delete()
         store_parts([(message, arrival.parsed)])
         blobs.store([(message, arrival.chunks)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 from datetime import timedelta
 
 import pytest
@@ -21,6 +22,7 @@ from sender.files import attach
 from sender.models import Outgoing, Recipient
 from sender.sending import MAX_RECIPIENTS, send, settle_unknown, take_back, try_again
 from sender.tasks import dispatch_due
+from sharing.policies import keep_private
 from sharing.visibility import visible_to
 from tests import factories
 from tests.sender.senders import deliver, sender_on, server, written
@@ -256,6 +258,46 @@ def test_a_deactivated_users_mail_waits() -> None:
         deactivate_user(user)
         assert deliver(outgoing).status == Status.QUEUED
         assert sink.accepted == []
+
+
+def test_a_conversation_that_was_kept_private_while_it_was_written_stays_private() -> None:
+    """Line 3 of the rule: the Message-ID that begins it is made on sending."""
+    with server() as sink:
+        user = sender_on(sink.port, mode="public")
+        factories.customer(organization=user.organization, addresses=["bea@acme.example"])
+        colleague = factories.user(organization=user.organization)
+        draft = written(user)
+        keep_private(user, draft.message.thread, True)
+        outgoing = deliver(send(draft))
+        assert outgoing.status == Status.SENT
+        assert outgoing.message.thread.root == outgoing.message.message_id
+        assert not visible_to(colleague).exists()
+
+
+@pytest.mark.parametrize(
+    "evil", ["x\r\nBcc: evil@x.example", "x\nEvil: 1\n\nbody", "x\0\x0b\x0c\x85\u2028Evil: 1", "=?utf-8?q?=0AEvil:_1?="]
+)
+def test_nothing_that_was_typed_becomes_a_header_of_its_own(evil: str) -> None:
+    """attacks.md: header injection in every compose field."""
+    with server() as sink:
+        user = sender_on(sink.port)
+        User.objects.filter(pk=user.pk).update(name=evil)
+        user.refresh_from_db()
+        people = f'"{evil}" <bea@acme.example>'
+        draft = written(
+            user, to=people, cc=people.replace("bea", "carl"), bcc=people.replace("bea", "dan"), subject=evil, text=evil
+        )
+        attach(draft, f"{evil}.pdf", b"%PDF", f"application/pdf; {evil}")
+        assert deliver(send(draft)).status == Status.SENT
+    [arrived] = sink.accepted
+    assert arrived.recipients == ["bea@acme.example", "carl@acme.example", "dan@acme.example"]
+    read = email.message_from_bytes(arrived.raw)
+    headers = [name for part in read.walk() for name in part.keys()]  # noqa: SIM118 - one name as often as it stands there
+    assert sorted(read.keys()) == sorted(
+        ["Content-Type", "MIME-Version", "Date", "From", "To", "Cc", "Subject", "Message-ID"]
+    )
+    assert not {"evil", "bcc"} & {name.lower() for name in headers}
+    assert [part.get_content_type() for part in read.walk()] == ["multipart/mixed", "text/plain", "application/pdf"]
 
 
 def test_two_hints_send_one_message() -> None:
