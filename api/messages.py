@@ -13,10 +13,10 @@ from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.http import content_disposition_header
-from django.utils.timezone import localdate
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -35,23 +35,25 @@ from api.message_shapes import (
     VisibilitySerializer,
     draft_of,
 )
+from api.pagination import CursorPagination, SearchPagination
+from mail.cursors import Place
 from mail.deeds import delete_message, label_message, mark_message, move_message
 from mail.files import download_type
 from mail.matching import correspondents, has_correspondent
 from mail.models import Message, MessageQuerySet, Thread
 from mail.reading import attachment_bytes, raw_for
-from mail.search_query import parse
+from mail.search_query import MAX_CHARS, parse
 from sender.files import read_file
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
-from sharing.searching import search_for
-from sharing.visibility import explain, explain_to_colleagues, setting_behind, viewers_of, visible_to
+from sharing.searching import Found, Scope, find, mailboxes_in, search_for, today
+from sharing.visibility import Sight, explain, explain_to_colleagues, setting_behind, viewers_of, visible_to
 
 
 class MessageFilter(filters.FilterSet):
     """Which messages are listed. Folders and labels are the caller's own: they never tell where others keep mail."""
 
-    search = filters.CharFilter(method="filter_search", max_length=500)
+    search = filters.CharFilter(method="filter_search", max_length=MAX_CHARS, strip=False)
     customer = IdFilter(method="filter_customer")
     mailbox = IdFilter(field_name="mailbox")
     folder = IdFilter(method="filter_folder")
@@ -67,8 +69,14 @@ class MessageFilter(filters.FilterSet):
         return caller
 
     def filter_search(self, messages: MessageQuerySet, _: str, text: str) -> MessageQuerySet:
-        """Every word in subject, sender or text."""
-        return search_for(self._caller, parse(text, localdate()), with_trash=True).narrow(messages)
+        """What the words and operators of the search say (docs/api.md)."""
+        query = parse(text, today(self._caller))
+        if query.is_empty and not query.problems:
+            return messages.none() if text.strip() else messages
+        asked = search_for(self._caller, query, with_trash=True)
+        if asked.problems:
+            raise ValidationError({"search": list(asked.problems)})
+        return asked.narrow(messages)
 
     def filter_customer(self, messages: MessageQuerySet, _: str, pk: int) -> MessageQuerySet:
         """Messages whose correspondent it is."""
@@ -145,10 +153,26 @@ class Messages(MessageListView):
 
     queryset: Any = Message.objects.none()
     filterset_class = MessageFilter
+    pagination_class: Any = CursorPagination
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """One page; what is searched for is looked up in the index, further and further back."""
+        if request.query_params.get("search", "").strip():
+            self.pagination_class = SearchPagination
+        return super().get(request, *args, **kwargs)
 
     def get_queryset(self) -> MessageQuerySet:
         """Everything that is visible to the caller."""
         return self.prepared(visible_to(self.caller))
+
+    def _filtered(self, messages: MessageQuerySet) -> MessageQuerySet:
+        filtered: Any = self.filter_queryset(messages)
+        return filtered
+
+    def found(self, place: Place | None) -> Found:
+        """What is searched for, after `place`."""
+        sight = Sight(self.caller)
+        return find(sight.messages(), self._filtered, sight, mailboxes_in(Scope.ALL, sight), place)
 
 
 class MessageDetail(MessageView):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from django.core import signing
@@ -18,6 +19,8 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
+
+from mail.cursors import Place
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
@@ -121,6 +124,24 @@ class CursorPagination(BasePagination):
         cursor = signing.dumps([self._ordering, backwards, stored], salt=__name__)
         url = remove_query_param(self._request.build_absolute_uri(), "cursor")
         return replace_query_param(url, "cursor", cursor)
+
+
+class SearchPagination(CursorPagination):
+    """Pages of what is searched for, forwards only. A page may be short, or empty, while `next` leads on."""
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        """The next messages that the view has `found` after the request's `cursor`."""
+        self._request = request
+        self._ordering = view.ordering
+        self._previous = None
+        size = self._size(request)
+        cursor = request.query_params.get("cursor")
+        found = view.found(Place(*self._read(cursor, queryset)[1]) if cursor else None)
+        rows = found.rows[:size]
+        last = rows[-1].place if len(found.rows) > size else found.end
+        self._next = last and SimpleNamespace(date=last.date, id=last.pk)
+        loaded = {row.pk: row for row in view.get_queryset().filter(pk__in=[row.pk for row in rows])}
+        return [loaded[row.pk] for row in rows if row.pk in loaded]
 
 
 def _restored(model: type[Model], name: str, value: Any) -> Any:

@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path
 from django.utils.cache import patch_vary_headers
-from django.utils.timezone import localdate
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
@@ -21,7 +20,7 @@ from mail.matching import correspondents
 from mail.models import Attachment, Message
 from mail.search_query import MAX_CHARS, Query, Words, parse
 from portal.requests import ids_in, member
-from sharing.searching import COUNTED, Scope, is_indexing, page_of, search_for, with_customer
+from sharing.searching import COUNTED, Scope, is_indexing, page_of, search_for, today, with_customer
 from sharing.visibility import Sight
 
 _SCOPES = {Scope.ALL: "All I can see", Scope.MINE: "My mail", Scope.SHARED: "Shared with me"}
@@ -57,7 +56,7 @@ def search(request: HttpRequest) -> HttpResponse:
     text = request.GET.get("q", "").replace("\0", "")[: MAX_CHARS + 1]
     scope = Scope(request.GET["in"]) if request.GET.get("in") in set(Scope) else Scope.ALL
     customer = _customer(request, user)
-    query = parse(text, localdate())
+    query = parse(text, today(user))
     context: dict[str, Any] = {
         "q": text,
         "scope": scope,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -77,9 +78,9 @@ def search_for(viewer: User, query: Query, *, with_trash: bool = False) -> Searc
     if query.words:
         conditions.append(Q(search__words__match=query.words))
     if query.since:
-        conditions.append(Q(search__date__gte=_midnight(query.since)))
+        conditions.append(Q(search__date__gte=_midnight(query.since, viewer)))
     if query.before:
-        conditions.append(Q(search__date__lt=_midnight(query.before)))
+        conditions.append(Q(search__date__lt=_midnight(query.before, viewer)))
     if not with_trash and not any(each.kind == "folder" and not each.is_not for each in query.filters):
         conditions.append(~IN_TRASH)
     own = {"folder", "label", "read", "starred"}
@@ -104,11 +105,16 @@ def is_indexing() -> bool:
     return SearchBuild.objects.exists()
 
 
-def _midnight(day: dt.date) -> dt.datetime:
-    """When a day begins, in the time zone that holds now; the first and the last that there are stay within time."""
+def today(viewer: User) -> dt.date:
+    """The day it is for somebody."""
+    return timezone.localdate(timezone=ZoneInfo(viewer.organization.time_zone))
+
+
+def _midnight(day: dt.date, viewer: User) -> dt.datetime:
+    """When a day begins for somebody; the first and the last days that there are stay within what is a time."""
     edge = dt.timedelta(days=2)
     day = min(max(day, dt.date.min + edge), dt.date.max - edge)
-    return dt.datetime.combine(day, dt.time(), timezone.get_current_timezone())
+    return dt.datetime.combine(day, dt.time(), ZoneInfo(viewer.organization.time_zone))
 
 
 class _Meaning:

@@ -17,6 +17,8 @@ from fetcher import deletion
 from fetcher.models import SeenUid
 from mail.arranging import Wanted, arrange_labels
 from mail.models import Label, Message, Thread
+from sharing import searching
+from sharing.policies import keep_private
 from tests import factories
 from tests.api.clients import ROOT, program, results
 
@@ -354,6 +356,8 @@ class TestFilters:
             ("since", "0001-01-01"),
             ("until", "9999-12-31"),
             ("search", "\x00"),
+            ("search", "before:31.12.2026"),
+            ("search", "label:unknown"),
         ],
     )
     def test_that_are_not_usable_are_named(self, world: World, parameter: str, value: str) -> None:
@@ -368,6 +372,20 @@ def test_pages_hold_messages_of_the_same_second_once_each(world: World) -> None:
     rows = results(world.viewer, "messages/", page_size=2)
     assert [row["id"] for row in rows] == sorted((row["id"] for row in rows), reverse=True)
     assert len(rows) == 5
+
+
+def test_pages_of_a_search_lose_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little is looked at for one: a page may be short, or empty, while `next` leads on."""
+    for number in range(7):
+        message = factories.message(mailbox=world.mailbox, sender=BEA, subject=f"Pipes {number}")
+        if number % 3:
+            keep_private(world.mailbox.owner, message, True)
+    monkeypatch.setattr(searching, "JUDGED", 2)
+    rows = results(world.viewer, "messages/", search="pipes", page_size=1)
+    assert [row["subject"] for row in rows] == ["Pipes 6", "Pipes 3", "Pipes 0"]
+    answer = world.viewer.get(MESSAGES, {"search": "pipes", "page_size": 2})
+    assert answer.json()["previous"] is None
+    assert world.viewer.get(MESSAGES, {"search": "pipes", "cursor": "x"}).status_code == 400
 
 
 def _queries(client: APIClient, path: str) -> int:

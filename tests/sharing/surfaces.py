@@ -144,13 +144,18 @@ class Look:
     def rows(self, path: str, **query: Any) -> list[int]:
         """The numbers of the messages in a list of the API."""
         answer: Any = self.get(f"{API}/{path}", **query)
-        return [self.numbers[row["id"]] for row in answer.json()["results"]]
+        rows = answer.json()["results"]
+        while answer.json()["next"]:
+            answer = self.get(answer.json()["next"])
+            rows += answer.json()["results"]
+        return [self.numbers[row["id"]] for row in rows]
 
     def questions(self) -> list[Callable[[], object]]:
         """What somebody asks who may sign in."""
         lists = [
             self.listed,
             self.searched,
+            self.looked_for,
             self.filtered,
             self.home,
             self.feed,
@@ -188,7 +193,42 @@ class Look:
         content = self.world.content(self.random.choice(list(self.numbers.values())))
         same = {n for n in self.seen if self.world.content(n) == content}
         assert set(self.rows("messages/", search=f"word{content}word")) == same, "search"
+        assert set(self.rows("messages/", search="subject:subject")) == self.seen, "search for what all have"
         assert not self.rows("messages/", search=f"hqmark{content}h"), "search finds a Bcc"
+
+    def looked_for(self) -> None:
+        """The search page, page after page: words that one message has or all have, in one's own mail, others' or both."""
+        content = self.world.content(self.random.choice(list(self.numbers.values())))
+        here = {n for n in self.seen if self.world.content(n) == content}
+        kept = {n for n in self.seen if not self.world.mails[n].trash}
+        mine = {n for n in self.seen if self.world.owner(n) == self.viewer}
+        customer = self.random.choice(list(self.built.customers))
+        q, expected = self.random.choice(
+            [
+                (f"word{content}word", here),
+                (f"wor* text -word{content}word", self.seen - here),
+                ("subject:subject", self.seen),
+                ("subject in:trash", mine - kept),
+                ("subject is:unread OR OR", {n for n in mine if not self.built.message(n).is_read}),
+                (f"hqmark{content}h", set()),
+                (f"to:hqmark{content}h OR cc:hqmark{content}h OR from:hqmark{content}h", set()),
+            ]
+        )
+        scope, within = self.random.choice([("all", self.seen), ("mine", mine), ("shared", self.seen - mine)])
+        query: dict[str, Any] = {"q": q, "in": scope}
+        if self._is_there(customer) and self.random.random() < 0.3:
+            query["customer"] = self.built.customers[customer].pk
+            within = {n for n in within if customer in self.oracle.correspondents(n)}
+        expected = expected & within & (self.seen if "trash" in q else kept)
+        answer: Any = self.get("/search/", **query)
+        listed = self.links(answer)
+        if answer.context["page"].is_all:
+            count = len({self.world.content(n) for n in expected})
+            assert answer.context["page"].count == count, f"{query} of person {self.viewer} counts otherwise"
+        while answer.context["page"].cursor:
+            answer = self.get("/search/", htmx=True, cursor=answer.context["page"].cursor, **query)
+            listed += self.links(answer)
+        one_of_each(self.asked, self.viewer, listed, expected, f"search {query}")
 
     def home(self) -> None:
         """The latest customer mail."""

@@ -29,7 +29,7 @@ from customers.syncing import Upsert, upsert
 from mail import conversations, walking
 from mail.deeds import delete_message, move_message
 from mail.models import Folder
-from sharing import feed, records
+from sharing import feed, records, searching
 from sharing.administering import add_mail_domain, change_mailbox, change_user, remove_mail_domain
 from sharing.policies import keep_private, set_policy, tick, untick
 from sharing.preview import preview
@@ -636,6 +636,8 @@ def pages_of(size: int) -> Iterator[None]:
         if size:
             patch.setattr(conversations, "PAGE", size)
             patch.setattr(feed, "PAGE", size)
+            patch.setattr(searching, "PAGE", size)
+            patch.setattr(searching, "JUDGED", 2)
             for function in (walking.Candidates.__init__, feed._Feed.candidates):
                 patch.setattr(function, "__kwdefaults__", {**(function.__kwdefaults__ or {}), "first": 2})
         yield
