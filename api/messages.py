@@ -6,7 +6,7 @@ Every way to a message starts from `visible_to`; what only its owner may do, fro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -166,8 +166,7 @@ class Messages(MessageListView):
         return self.prepared(visible_to(self.caller))
 
     def _filtered(self, messages: MessageQuerySet) -> MessageQuerySet:
-        filtered: Any = self.filter_queryset(messages)
-        return filtered
+        return cast("MessageQuerySet", self.filter_queryset(messages))
 
     def found(self, place: Place | None) -> Found:
         """What is searched for, after `place`."""

@@ -24,6 +24,7 @@ _SECTIONS = {
     "compose": "mail",
     "thread": "mail",
     "shared": "shared",
+    "search": "search",
     "attached": "mail",
     "attachment": "mail",
     "attachments": "mail",

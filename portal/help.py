@@ -38,6 +38,7 @@ TOPICS = (
     Topic("sharing", "The three sharing modes", "Public, Custom and Private, and what to choose.", "share"),
     Topic("colleagues", "What colleagues see", "Which messages, which parts of them, and who opened them.", "eye"),
     Topic("writing", "Writing and sending", "Drafts, replies, delivery, undo, and what mail is sent from.", "send"),
+    Topic("search", "Searching", "Words, phrases, and what you can ask for: senders, dates, attachments.", "search"),
     Topic("customers", "Leads and contacts", "Records, addresses, and the mail that belongs to them.", "contacts"),
     Topic("administration", "Administration", "Inviting people, roles, own mail domains.", "shield"),
     Topic(
