@@ -72,7 +72,10 @@ _TABLES: dict[Any, tuple[str, ...]] = {
 WORDS = 30_000
 SYLLABLES = "ba be bi bo da de di do ka ke ki ko la le li lo ma me mi mo na ne ni no ra re ri ro sa se si so ta te ti to".split()
 VOCABULARY = [
-    "".join(SYLLABLES[place // len(SYLLABLES) ** power % len(SYLLABLES)] for power in range(2 + (place % 3)))
+    "".join(
+        SYLLABLES[place // len(SYLLABLES) ** power % len(SYLLABLES)]
+        for power in range(2 + place % 3 if place < len(SYLLABLES) ** 2 else 3 + place % 2)
+    )
     + (f"{place}" if place % 11 == 0 else "")
     for place in range(WORDS)
 ]

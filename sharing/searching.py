@@ -22,7 +22,7 @@ from accounts.models import User
 from customers.models import Customer
 from mail.cursors import Place
 from mail.matching import has_correspondent
-from mail.models import IN_TRASH, Folder, Label, Labelling, Message, MessageQuerySet, SearchBuild
+from mail.models import IN_TRASH, Folder, Label, Labelling, Message, MessageQuerySet, SearchBuild, SearchEntry
 from mail.search import estimates
 from mail.search_query import Filter, Query
 from mail.walking import COLUMNS, Row, listed
@@ -34,7 +34,7 @@ PAGE = 25
 #: Counts stop here; beyond it is said that there are more.
 COUNTED = 100
 #: So many messages with the words one look expects to take, and so many of them at most it has judged.
-TAKEN, JUDGED = 3_000, 600
+TAKEN, JUDGED = 1_000, 200
 #: A search that finds fewer than so many times as much takes all of it.
 WHOLE = 2
 #: Leads and contacts that one `customer:` may name.
@@ -199,10 +199,9 @@ def find(
 
     They are looked for in `mailboxes`. With a `reader` copies are listed once, as `mail.walking.judge` says.
     """
-    entries = Message.objects.filter(search__mailbox__in=mailboxes)
-    hits = narrow(entries)
+    hits = narrow(Message.objects.filter(search__mailbox__in=mailboxes))
+    end = _end_of_window(mailboxes, hits, place)
     beyond = place.after("search__date", "search__pk") if place else Q()
-    end = _end_of_window(entries, hits, beyond)
     if end is not None:
         hits = hits.filter(search__date__gte=end.date)
     order = ("-search__date", "-search__pk")
@@ -219,16 +218,15 @@ def find(
     return Found(listed(judged, ids, reader), end)
 
 
-def _end_of_window(entries: MessageQuerySet, hits: MessageQuerySet, beyond: Q) -> Place | None:
+def _end_of_window(mailboxes: Collection[int], hits: MessageQuerySet, place: Place | None) -> Place | None:
     """Where the newest messages end among which enough of `hits` are to be expected; None if all there are should be taken."""
+    entries = SearchEntry.objects.filter(mailbox__in=mailboxes)
     expected = estimates(hits, entries)
     if expected is None or expected[0] <= WHOLE * TAKEN:
         return None
     size = expected[1] * TAKEN // expected[0]
-    rows = entries.filter(beyond).order_by("-search__date", "-search__pk")
-    for pk, date in rows.values_list("search__pk", "search__date")[size : size + 1]:
-        return Place(date, pk)
-    return None
+    rows = entries.filter(place.after() if place else Q()).order_by("-date", "-pk").values_list("date", "pk")
+    return next((Place(*row) for row in rows[size : size + 1]), None)
 
 
 @dataclass(frozen=True, slots=True)
