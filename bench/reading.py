@@ -84,10 +84,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Something to ask for: where it is, at random, and whether what is meant is the page that follows it.
-
-   
-    """
+    """Something to ask for: where it is, at random, and whether what is meant is the page that follows it."""
 
     url: Callable[[], str]
     further: bool = False
