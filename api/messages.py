@@ -171,7 +171,8 @@ class Messages(MessageListView):
     def found(self, place: Place | None) -> Found:
         """What is searched for, after `place`."""
         sight = Sight(self.caller)
-        return find(sight.messages(), self._filtered, sight, mailboxes_in(Scope.ALL, sight), place)
+        words = parse(self.request.query_params["search"], today(self.caller)).words
+        return find(sight.messages(), self._filtered, sight, mailboxes_in(Scope.ALL, sight), place, words=words)
 
 
 class MessageDetail(MessageView):

@@ -24,7 +24,7 @@ from mail.cursors import Place
 from mail.matching import has_correspondent
 from mail.models import IN_TRASH, Folder, Label, Labelling, Message, MessageQuerySet, SearchBuild, SearchEntry
 from mail.search import estimates
-from mail.search_query import Filter, Query
+from mail.search_query import Filter, Query, Words
 from mail.walking import COLUMNS, Row, listed
 from mail.words import fold
 from sharing.modes import Mode
@@ -35,7 +35,9 @@ PAGE = 25
 COUNTED = 100
 #: So many messages with the words one look expects to take, and so many of them at most it has judged.
 TAKEN, JUDGED = 1_000, 200
-#: A search that finds fewer than so many times as much takes all of it.
+#: So many with the words it takes at most, where something else that is asked for leaves few of them.
+MOST = 6_000
+#: Words that fewer than so many times as much have are looked up in all mail.
 WHOLE = 2
 #: Leads and contacts that one `customer:` may name.
 CUSTOMERS = 200
@@ -60,6 +62,7 @@ class Search:
     """
 
     conditions: tuple[Q, ...]
+    words: Words
     is_own: bool
     problems: tuple[str, ...] = ()
 
@@ -86,6 +89,7 @@ def search_for(viewer: User, query: Query, *, with_trash: bool = False) -> Searc
     own = {"folder", "label", "read", "starred"}
     return Search(
         conditions=tuple(conditions),
+        words=query.words,
         is_own=any(
             each.kind in own and not (each.is_not and each.kind in {"folder", "label"}) and each.value != ANYWHERE
             for each in query.filters
@@ -193,14 +197,16 @@ def find(
     mailboxes: Collection[int],
     place: Place | None = None,
     *,
+    words: Words,
     reader: User | None = None,
 ) -> Found:
     """The next results after `place`: those of `messages`, all of which `sight` may see, that `narrow` leaves.
 
-    They are looked for in `mailboxes`. With a `reader` copies are listed once, as `mail.walking.judge` says.
+    They are looked for in `mailboxes`; `words` are those that `narrow` asks for, to know how much work that is. With a
+    `reader` copies are listed once, as `mail.walking.judge` says.
     """
     hits = narrow(Message.objects.filter(search__mailbox__in=mailboxes))
-    end = _end_of_window(mailboxes, hits, place)
+    end = _end_of_window(mailboxes, hits, words, place)
     beyond = place.after("search__date", "search__pk") if place else Q()
     if end is not None:
         hits = hits.filter(search__date__gte=end.date)
@@ -218,13 +224,17 @@ def find(
     return Found(listed(judged, ids, reader), end)
 
 
-def _end_of_window(mailboxes: Collection[int], hits: MessageQuerySet, place: Place | None) -> Place | None:
+def _end_of_window(
+    mailboxes: Collection[int], hits: MessageQuerySet, words: Words, place: Place | None
+) -> Place | None:
     """Where the newest messages end among which enough of `hits` are to be expected; None if all there are should be taken."""
     entries = SearchEntry.objects.filter(mailbox__in=mailboxes)
-    expected = estimates(hits, entries)
-    if expected is None or expected[0] <= WHOLE * TAKEN:
+    having = entries.filter(words__match=words) if words else entries
+    expected = estimates(hits, having, entries)
+    if expected is None or expected[1] <= WHOLE * TAKEN:
         return None
-    size = expected[1] * TAKEN // expected[0]
+    # Enough to have enough, unless that is too much work.
+    size = min(expected[2] * TAKEN // max(expected[0], 1), expected[2] * MOST // expected[1])
     rows = entries.filter(place.after() if place else Q()).order_by("-date", "-pk").values_list("date", "pk")
     return next((Place(*row) for row in rows[size : size + 1]), None)
 
@@ -250,7 +260,7 @@ def page_of(sight: Sight, search: Search, scope: Scope = Scope.ALL, cursor: str 
     within = mailboxes_in(Scope.MINE if search.is_own else scope, sight)
     if scope == Scope.MINE:
         messages = messages.owned_by(sight.viewer)
-    found = find(messages, search.narrow, sight, within, Place.read(cursor), reader=sight.viewer)
+    found = find(messages, search.narrow, sight, within, Place.read(cursor), words=search.words, reader=sight.viewer)
     shown = [row.pk for row in found.rows[:PAGE]]
     loaded = Message.objects.select_related("body").in_bulk(shown)
     is_all = found.end is None

@@ -277,13 +277,14 @@ class TestPaging:
         """However many the database expects, the same is found: messages of one moment stand on the edges."""
         monkeypatch.setattr(searching, "PAGE", 3)
         monkeypatch.setattr(searching, "TAKEN", 2)
+        monkeypatch.setattr(searching, "MOST", 3)
         for number in range(12):
             message = write(ann, f"{'steel' if number % 3 else 'iron'} {number}", hours=number // 4)
             if number % 4 == 1:
                 keep_private(ann.owner, message, True)
         expected = found(zoe.owner, "steel")
         assert sorted(expected) == sorted(f"steel {n}" for n in range(12) if n % 3 and n % 4 != 1)
-        for estimate in ([5, 12], [100, 100], [6, 1000], [12, 12], [5, 5]):
+        for estimate in ([5, 5, 12], [100, 100, 100], [6, 9, 1000], [0, 12, 12], [5, 5, 5]):
             monkeypatch.setattr(searching, "estimates", lambda *_, told=estimate: told)
             assert found(zoe.owner, "steel") == expected, estimate
 
