@@ -139,7 +139,8 @@ class MessageListView(ApiListView):
     @staticmethod
     def prepared(messages: MessageQuerySet) -> MessageQuerySet:
         """`messages` with what a list shows of them."""
-        return messages.select_related("outgoing").prefetch_related("participants", "labels")
+        written = messages.select_related("outgoing").defer("outgoing__text", "outgoing__html")
+        return written.prefetch_related("participants", "labels")
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         """The serializer of a page, which knows the correspondents of all its messages."""

@@ -15,7 +15,7 @@ from accounts.models import Mailbox
 from customers.locks import addresses_stay
 from mail import blobs, matching
 from mail.filing import Arrival, columns, store_parts
-from mail.models import Folder, Labelling, MailAccount, Message, MessageText, SearchEntry, Thread
+from mail.models import Folder, Labelling, MailAccount, Message, MessageQuerySet, MessageText, SearchEntry, Thread
 from mail.parsing import ParsedMessage
 from mail.threads import assign_threads
 
@@ -78,6 +78,15 @@ def rewrite(message: Message, mailbox: Mailbox, arrival: Arrival, kind: Folder.K
             Thread.objects.filter(pk=left.pk, messages=None).delete()
         store_parts([(message, arrival.parsed)])
         blobs.store([(message, arrival.chunks)])
+
+
+def throw_away(drafts: MessageQuerySet) -> int:
+    """Delete drafts for good, and conversations that they alone were; how many drafts."""
+    with transaction.atomic():
+        found = dict(drafts.filter(is_draft=True).values_list("pk", "thread"))
+        Message.objects.filter(pk__in=found).delete()
+        Thread.objects.filter(pk__in=found.values(), is_private=False, messages=None).delete()
+    return len(found)
 
 
 def publish(message: Message) -> None:

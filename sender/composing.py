@@ -205,7 +205,7 @@ def discard(draft: Outgoing) -> bool:
         if locked.status not in {Outgoing.Status.DRAFT, Outgoing.Status.FAILED}:
             raise NotPossible("This message is being sent or was sent; it is no draft that can be discarded.")
         if not locked.is_touched:
-            draft.message.delete()
+            drafts.throw_away(Message.objects.filter(pk=draft.pk))
             return True
         return delete_message(draft.message)
 
@@ -221,7 +221,7 @@ def throw_away_untouched() -> int:
     old = Outgoing.objects.filter(
         status=Outgoing.Status.DRAFT, is_touched=False, message__filed_at__lt=timezone.now() - UNTOUCHED
     )
-    return Message.objects.filter(outgoing__in=old).delete()[1].get("mail.Message", 0)
+    return drafts.throw_away(Message.objects.filter(outgoing__in=old))
 
 
 def _above(user: User, quote: quoting.Quote) -> dict[str, str]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.mailboxes import NotPossible, activate, deactivate, remove_mailbox
 from accounts.models import Mailbox, User
 from mail.arranging import change_signature
-from mail.models import Folder, Message
+from mail.models import Folder, Message, Thread
 from sender import composing, files
 from sender.composing import DraftChanged, forward, reply_to, save_draft, start_draft
 from sender.models import DraftFile, Outgoing
@@ -172,7 +172,7 @@ def test_a_discarded_draft_goes_to_trash_and_comes_back_an_untouched_one_goes_fo
     composing.restore(draft)
     assert Message.objects.get().folder.kind == Folder.Kind.DRAFTS
     assert composing.discard(start_draft(rep))
-    assert Message.objects.count() == 1
+    assert Message.objects.count() == Thread.objects.count() == 1
 
 
 def test_untouched_drafts_are_thrown_away_after_a_day(rep: User) -> None:
