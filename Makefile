@@ -16,7 +16,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-header --no-annotate --no-strip-extras --quiet $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-embedded test-services chaos lint format bench bench-reading bench-customers bench-quiet bench-fleet lock clean
+.PHONY: help run demo test test-embedded test-services chaos hostile lint format bench bench-reading bench-customers bench-quiet bench-fleet lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -46,6 +46,10 @@ bench-fleet: $(STAMPS)/test ## polls a second and lateness with 10,000 simulated
 chaos: export CRM_MAIL_CHAOS_SECONDS ?= 900
 chaos: $(STAMPS)/test ## workers killed, connections cut, queue and database gone, for a quarter of an hour
 	$(PYTHON) -m tests.services $(PYTHON) -m pytest -q -s -n 0 tests/fetcher/test_chaos.py
+
+hostile: export CRM_MAIL_HOSTILE := all
+hostile: $(STAMPS)/test ## every sample of hostile HTML in Chromium, in every view of a message
+	$(PYTHON) -m pytest -q -n 0 tests/portal/test_hostile.py
 
 # Checking must not make keys or a database in the data folder of a checkout.
 lint: export CRM_MAIL_DATA_DIR := $(abspath $(VENV))/.lint

@@ -36,6 +36,7 @@ class Download:
     name: str
     content_type: str
     size: int
+    charset: str = ""
 
     @property
     def preview(self) -> str:
@@ -171,4 +172,5 @@ class Content:
 
     def _download(self, attached: AttachedPart) -> Download:
         part: mime.Part = attached.part
-        return Download(self._place_of(attached), attached.name, part.content_type, part.size())
+        charset = part.parameters.get("charset", "")
+        return Download(self._place_of(attached), attached.name, part.content_type, part.size(), charset)

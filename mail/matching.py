@@ -222,7 +222,7 @@ def unknown_sender(message: Message) -> str | None:
     if not address or message.direction != Message.Direction.RECEIVED:
         return None
     organization = message.owner.organization
-    if Customer.objects.for_organization(organization).with_address(address).exists():
+    if message.has_customer and Customer.objects.for_organization(organization).with_address(address).exists():
         return None
     return None if internal_among(organization, {address}) else address
 

@@ -179,6 +179,8 @@ class Message(models.Model):
         attachments: RelatedManager[Attachment]
         correspondences: RelatedManager[Correspondence]
         chunks: RelatedManager[RawChunk]
+        #: Where it was asked for together with the message: `mail.reading.wants_images`.
+        images_wanted: bool
 
     class Meta:
         indexes = [

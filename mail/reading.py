@@ -10,6 +10,8 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from accounts.models import User
 from mail import blobs
 from mail.content import Content
@@ -81,9 +83,9 @@ class _Sink(io.RawIOBase):
         return b"".join(pieces)
 
 
-def shows_images_of(viewer: User, message: Message) -> bool:
-    """Whether `viewer` wants to see the remote images of this sender without asking."""
-    return bool(message.from_address) and viewer.image_senders.filter(address=message.from_address).exists()
+def wants_images(viewer: User) -> Exists:
+    """Condition on messages: `viewer` wants to see the remote images of their sender without asking."""
+    return Exists(ImageSender.objects.filter(viewer=viewer, address=OuterRef("from_address")))
 
 
 def always_show_images(viewer: User, message: Message) -> None:

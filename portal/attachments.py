@@ -69,7 +69,7 @@ def attachment_preview(request: HttpRequest, pk: int, place: str) -> HttpRespons
     found, data = _file(request, pk, place)
     if found.preview == "text":
         # Without their tags being read, whatever they are.
-        text = decode_text(data[:TEXT_BYTES], None)
+        text = decode_text(data[:TEXT_BYTES], found.charset)
         return as_file(HttpResponse(text, content_type="text/plain; charset=utf-8"), found.name, inline=True)
     if found.preview == "image" and len(data) <= PREVIEW_BYTES:
         picture = read_picture(data)

@@ -19,6 +19,7 @@ from accounts.models import User
 from mail.content import Content
 from mail.documents import frame_document, height_of, page_document, text_as_html
 from mail.models import Message, Participant
+from mail.reading import wants_images
 from mail.rendering import frame_policy
 from sharing.audit import record_opening
 from sharing.visibility import Sight
@@ -47,8 +48,8 @@ class Person(Protocol):
 
 
 def visible(user: User, pk: int, sight: Sight | None = None) -> Message:
-    """The message, if the user may see it; 404 otherwise."""
-    seen = (sight or Sight(user)).messages()
+    """The message, if the user may see it; 404 otherwise. It knows whether they always want its sender's images."""
+    seen = (sight or Sight(user)).messages().annotate(images_wanted=wants_images(user))  # type: ignore[no-redef]
     return get_object_or_404(seen.select_related("owner__organization", "mailbox", "thread", "folder", "body"), pk=pk)
 
 

@@ -17,7 +17,7 @@ from mail.deeds import mark_message
 from mail.documents import text_as_html
 from mail.matching import correspondents, unknown_sender
 from mail.models import IN_TRASH, Message, Thread
-from mail.reading import always_show_images, content_of, raw_for, shows_images_of, text_of
+from mail.reading import always_show_images, content_of, raw_for, text_of
 from portal.composing import delivery_of, go_to
 from portal.displaying import body_of, download, frame_of, full_page_of, opened, people_by_role, visible, written
 from portal.requests import ids_in, member
@@ -77,7 +77,7 @@ def _shown(request: HttpRequest, user: User, chosen: Message) -> dict[str, objec
     content = content_of(chosen)
     is_owner = chosen.owner_id == user.pk
     shown = body_of(request, content, has_bytes=chosen.is_complete)
-    always = bool(shown["blocked_images"]) and shows_images_of(user, chosen)
+    always = bool(shown["blocked_images"]) and chosen.images_wanted
     images = "images" in request.GET or always
     query = "?images" if images else ""
     return shown | {
@@ -95,7 +95,7 @@ def _shown(request: HttpRequest, user: User, chosen: Message) -> dict[str, objec
 
 def _around(user: User, chosen: Message, sight: Sight) -> dict[str, object]:
     """What stands beside the message: its conversation and its customers."""
-    others = (
+    others = list(
         listed_once(sight.messages(~IN_TRASH, Q(thread__root=chosen.thread.root)), user)
         .exclude(fingerprint=chosen.fingerprint)
         .select_related("owner")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.urls import reverse
@@ -536,3 +536,127 @@ def test_only_the_owner_makes_a_customer_of_the_sender(ann: Mailbox, ben: User) 
     message = factories.message(mailbox=ann, sender="rocky@quarry.example")
     assert browser(ben).post(reverse("message-customer", args=[message.pk])).status_code == 404
     assert not Customer.objects.exists()
+
+
+# --- remote images, by sender ---------------------------------------------------------------------------------------
+
+
+PICTURED = '<p>x</p><img src="https://acme.example/logo.png">'
+
+
+def test_a_senders_images_are_always_shown_to_whoever_chose_so_and_to_nobody_else(
+    ann: Mailbox, ben: User, bea: Customer
+) -> None:
+    """R32: remembered by sender, a thing of the reader's own; taken back on any message or in the settings."""
+    first = factories.message(mailbox=ann, sender="bea@acme.example", html=PICTURED)
+    second = factories.message(mailbox=ann, sender="Bea <BEA@acme.example>", html=PICTURED)
+    other = factories.message(mailbox=ann, sender="carl@acme.example", html=PICTURED)
+    assert "Always show images from bea@acme.example" in page(ben, "message", first.pk)
+    browser(ben).post(reverse("message-images", args=[first.pk]))
+    for message in (first, second):
+        assert reverse("message-html", args=[message.pk]) + "?images" in page(ben, "message", message.pk)
+        assert "You always see the remote images of bea@acme.example" in page(ben, "message", message.pk)
+        assert "1 remote image not loaded" in page(ann.owner, "message", message.pk)
+    assert "1 remote image not loaded" in page(ann.owner, "message", other.pk)
+    assert "bea@acme.example" in page(ben, "image-senders")
+    assert "bea@acme.example" not in page(ann.owner, "image-senders")
+    browser(ben).post(reverse("message-images", args=[second.pk]), {"stop": "1"})
+    assert "1 remote image not loaded" in page(ben, "message", first.pk)
+
+
+def test_a_sender_is_taken_back_in_the_settings_by_its_owner_only(ann: Mailbox, ben: User, bea: Customer) -> None:
+    """R32."""
+    message = factories.message(mailbox=ann, sender="bea@acme.example", html=PICTURED)
+    browser(ben).post(reverse("message-images", args=[message.pk]))
+    remembered = str(ben.image_senders.get().pk)
+    browser(ann.owner).post(reverse("image-senders"), {"sender": remembered})
+    assert ben.image_senders.exists()
+    browser(ben).post(reverse("image-senders"), {"sender": remembered})
+    assert not ben.image_senders.exists()
+
+
+def test_a_message_without_a_sender_has_nobody_to_remember(ann: Mailbox) -> None:
+    """R32: else everybody without an address would be one sender."""
+    message = factories.message(mailbox=ann, sender="", html=PICTURED)
+    assert "Always show images" not in page(ann.owner, "message", message.pk)
+    browser(ann.owner).post(reverse("message-images", args=[message.pk]))
+    assert not ann.owner.image_senders.exists()
+
+
+# --- in full, and the conversation ----------------------------------------------------------------------------------
+
+
+def test_the_whole_message_is_a_page_of_its_own_for_reading_and_printing(
+    ann: Mailbox, ben: User, bea: Customer
+) -> None:
+    """R32: under the frame's policy, nothing folded, and hidden recipients to the owner only."""
+    message = factories.message(
+        mailbox=ann,
+        sender="bea@acme.example",
+        bcc=["hidden@acme.example"],
+        subject="<b>Rocks</b>",
+        html="<p>Ten</p><blockquote type=cite>How many?</blockquote><script>1</script>",
+        attachments=[("plan.pdf", "application/pdf", b"%PDF")],
+    )
+    answer = browser(ben).get(reverse("message-full", args=[message.pk]))
+    shown = answer.content.decode()
+    assert "sandbox allow-popups" in answer["Content-Security-Policy"]
+    assert "default-src 'none'" in answer["Content-Security-Policy"]
+    for words in ("&lt;b&gt;Rocks&lt;/b&gt;", "Ten", "How many?", "plan.pdf", "bea@acme.example"):
+        assert words in shown
+    for absent in ("<details", "<script", "hidden@acme.example", "<nav"):
+        assert absent not in shown
+    assert "hidden@acme.example" in page(ann.owner, "message-full", message.pk)
+    assert "Please find our offer attached." in page(ben, "message-full", message.pk, text="")
+
+
+def test_a_line_of_the_conversation_opens_in_its_place(ann: Mailbox, ben: User, bea: Customer) -> None:
+    """R31: earlier lines above, later ones below; what htmx puts there is the message alone, and an opening."""
+    first, second, third = (
+        factories.message(
+            mailbox=ann,
+            sender="bea@acme.example",
+            text=f"Words {number}",
+            message_id=f"{number}@x",
+            references=["1@x"] if number > 1 else [],
+            date=START + timedelta(hours=number),
+        )
+        for number in (1, 2, 3)
+    )
+    shown = page(ben, "message", second.pk)
+    places = [shown.index(f'id="message-{first.pk}"'), shown.index("<article"), shown.index(f'id="message-{third.pk}"')]
+    assert places == sorted(places)
+    part = (
+        browser(ben)
+        .get(reverse("message", args=[first.pk]), headers={"HX-Request": "true", "HX-Target": f"message-{first.pk}"})
+        .content.decode()
+    )
+    assert part.strip().startswith("<article")
+    assert "Words 1" in part
+    assert "<aside" not in part
+    assert openings_of(first).count() == 1
+
+
+def test_html_without_looks_of_its_own_follows_dark_mode(ann: Mailbox) -> None:
+    """R32: designed mail stays on white paper."""
+    plain = factories.message(mailbox=ann, html="<p>Just <b>words</b></p>")
+    designed = factories.message(mailbox=ann, html="<p style='color: #333'>Words</p>")
+    assert "message__frame--plain" in page(ann.owner, "message", plain.pk)
+    assert "color-scheme:light dark" in frame(ann.owner, plain)
+    assert "message__frame--plain" not in page(ann.owner, "message", designed.pk)
+    assert "color-scheme:light;" in frame(ann.owner, designed)
+
+
+def test_the_page_takes_twelve_queries_at_most(ann: Mailbox, ben: User, bea: Customer) -> None:
+    """speed.md: for its owner and for colleagues, with a picture of a remembered sender, unknown senders too."""
+    known = factories.message(
+        mailbox=ann, sender="bea@acme.example", html=PICTURED, attachments=[("a.pdf", "application/pdf", b"%PDF")]
+    )
+    unknown = factories.message(mailbox=ann, sender="rocky@quarry.example")
+    counts = {
+        "owner": queries_of(ann.owner, "message", known.pk),
+        "owner, unknown sender": queries_of(ann.owner, "message", unknown.pk),
+        "colleague": queries_of(ben, "message", known.pk),
+        "frame": queries_of(ben, "message-html", known.pk),
+    }
+    assert max(counts.values()) <= 12, counts
