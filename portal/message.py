@@ -84,7 +84,7 @@ def _shown(request: HttpRequest, user: User, chosen: Message) -> dict[str, objec
         "message": chosen,
         "is_owner": is_owner,
         "people": people_by_role(content.header.participants or chosen.participants.all(), hidden=is_owner),
-        "text": shown["text"] or text_as_html(text_of(chosen)),
+        "text": shown["text"] or (text_as_html(text_of(chosen)) if shown["as_text"] else ""),
         "images": images,
         "always_images": always,
         "page": reverse("message", args=[chosen.pk]),
