@@ -37,12 +37,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
 django.setup()
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
 import crm_mail.wsgi  # noqa: F401  # as the server that is measured starts
-from accounts.models import Organization
+from accounts.models import Organization, User
+from bench.corpus import generate
 from bench.database import database
 from bench.population import (
     ARCHIVE,
@@ -57,12 +58,15 @@ from bench.population import (
     populate,
     stored,
 )
-from mail.models import Correspondence, Labelling, Message, Participant, SearchEntry, Thread
+from mail import blobs
+from mail.models import Correspondence, Labelling, Message, Participant, RawChunk, SearchEntry, Thread
 from sharing.models import SharingRule
 
 MOST_QUERIES, MOST_MS, MOST_GROWTH = 12, 50.0, 1.3
 SEARCH_MS = 200.0
 WARM_UP = 20
+#: Of so many messages one is opened at random.
+READ = 200
 #: Further pages of records are those of this many with the most mail; the others' lists mostly end on the first.
 LONGEST_RECORDS = 20
 #: How many lists are looked at for one that goes on, before a further page counts as absent.
@@ -158,6 +162,8 @@ def pages(population: Population, rng: random.Random) -> dict[str, Page]:
     folder = reverse("mail-folder", args=[account.folders.get(name=ARCHIVE).pk])
     label = reverse("mail-label", args=[account.labels.get(name=ARCHIVE).pk])
 
+    read = readable(hoarder.user)
+
     def colleague() -> str:
         return f"{reverse('shared')}?colleague={rng.choice(population.owners).user.pk}"
 
@@ -176,6 +182,8 @@ def pages(population: Population, rng: random.Random) -> dict[str, Page]:
         "large folder, is anything new": Page(
             lambda: f"{folder}?since={population.next_message}", viewer=hoarder, part="mail-arrivals"
         ),
+        "message": Page(lambda: reverse("message", args=[rng.choice(read)]), viewer=hoarder),
+        "frame of a message": Page(lambda: reverse("message-html", args=[rng.choice(read)]), viewer=hoarder),
         "count of unread": Page(lambda: reverse("unread")),
         "home": Page(lambda: reverse("home")),
         "waiting for an answer": Page(lambda: reverse("home-answers")),
@@ -183,6 +191,16 @@ def pages(population: Population, rng: random.Random) -> dict[str, Page]:
         "unread by customer": Page(lambda: reverse("home-unread")),
         **searches(population, rng),
     }
+
+
+def readable(owner: User) -> list[int]:
+    """Messages of somebody, given the bytes of the corpus to be read: text and HTML, some with attachments."""
+    messages = list(Message.objects.owned_by(owner).order_by("-pk")[:READ])
+    with transaction.atomic():
+        RawChunk.objects.filter(message__in=messages).delete()
+        raws = generate(READ, seed=1, customers=400, attachments=0.05)
+        blobs.store((message, blobs.compressed(raw)) for message, raw in zip(messages, raws, strict=False))
+    return [message.pk for message in messages]
 
 
 def searches(population: Population, rng: random.Random) -> dict[str, Page]:

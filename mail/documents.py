@@ -49,11 +49,11 @@ _LOOKS = (
     ".misleads{background:#fff3cd;color:#7a2e0e;font-weight:600;border-radius:3px}"
 )
 _PAGE = (
-    "main{margin-top:16px}.text{white-space:pre-wrap}.hint{margin:0 0 16px;font-size:13px;opacity:.75}"
+    "body{max-width:60rem;margin-inline:auto;padding:0 16px}main{margin-top:16px}.text{white-space:pre-wrap}.hint{margin:0 0 16px;font-size:13px;opacity:.75}"
     ".head{border-bottom:1px solid #98a2b3;padding-bottom:12px}.head h1{margin:0 0 8px;font-size:20px;line-height:1.3}"
     ".head dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 12px;margin:0;font-size:13px}"
     ".head dt{opacity:.75}.head dd{margin:0}"
-    "@media print{.hint{display:none}html{color-scheme:light;background:#fff;color:#000}body{margin:0}}"
+    "@media print{.hint{display:none}html{color-scheme:light;background:#fff;color:#000}body{margin:0;padding:0;max-width:none}}"
 )
 
 
@@ -78,16 +78,20 @@ def height_of(html: str) -> int:
             words += len(value.strip())
         elif value == "br" or value in BLOCKS:
             lines += -(-words // _LINE_CHARS)
-            height += 6 if kind == "start" and value in {"p", "blockquote", "table"} else 0
+            height += _SPACE_ABOVE.get(value, 0)
             lines += value == "br" and words == 0
             words = 0
         elif value == "img" and kind == "start":
             given = _HEIGHT.search(rest)
             height += min(int(given[1]), 1_200) if given else 120
-    return height + (lines + -(-words // _LINE_CHARS)) * _LINE_PIXELS + 48
+    return (height + (lines + -(-words // _LINE_CHARS)) * _LINE_PIXELS) * 6 // 5 + 48
 
 
-_LINE_CHARS = 90
+#: What browsers and we leave empty above and below these, half of it at each of their two tags.
+_SPACE_ABOVE = {"p": 8, "blockquote": 8, "ul": 8, "ol": 8, "pre": 8, "table": 8, "tr": 6} | dict.fromkeys(
+    ("h1", "h2", "h3", "h4"), 22
+)
+_LINE_CHARS = 80
 _LINE_PIXELS = 23
 _HEIGHT = re.compile(r'\bheight="(\d{1,4})(?:px)?"')
 

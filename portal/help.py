@@ -34,7 +34,12 @@ TOPICS = (
     Topic(
         "mailboxes", "Connecting a mailbox", "Your CRM Mail account, POP3 servers, passwords, what is deleted.", "inbox"
     ),
-    Topic("reading", "Reading your mail", "Folders, labels, undo, Trash, and the keyboard.", "mail"),
+    Topic(
+        "reading",
+        "Reading your mail",
+        "Messages, pictures, attachments, folders, labels, undo, Trash, and the keyboard.",
+        "mail",
+    ),
     Topic("sharing", "The three sharing modes", "Public, Custom and Private, and what to choose.", "share"),
     Topic("colleagues", "What colleagues see", "Which messages, which parts of them, and who opened them.", "eye"),
     Topic("writing", "Writing and sending", "Drafts, replies, delivery, undo, and what mail is sent from.", "send"),

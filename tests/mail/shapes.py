@@ -6,7 +6,7 @@ import base64
 import quopri
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -21,6 +21,7 @@ class Shape:
     raw: bytes
     shows: tuple[str, ...]
     lacks: tuple[str, ...] = ()
+    family: str = ""
 
 
 def letter(
@@ -703,8 +704,5 @@ def _quotations() -> Iterator[Shape]:
 
 def shapes() -> list[Shape]:
     """Every shape."""
-    return [
-        shape
-        for family in (_charsets, _encodings, _headers, _structures, _names, _kinds, _quotations)
-        for shape in family()
-    ]
+    families = (_charsets, _encodings, _headers, _structures, _names, _kinds, _quotations)
+    return [replace(shape, family=family.__name__.strip("_")) for family in families for shape in family()]

@@ -32,7 +32,7 @@ def places(mailbox: Mailbox, customer: Customer, message: Message) -> list[str]:
             )
         ),
         factories.webhook(mailbox.owner).get_absolute_url(),
-        *(reverse(name) for name in ("record-changes", "imports")),
+        *(reverse(name) for name in ("record-changes", "imports", "image-senders")),
         factories.upload(mailbox.owner, "Name,Email\nBea,bea@acme.example\n").get_absolute_url(),
         factories.checked_import(mailbox.owner).get_absolute_url(),
         *(reverse(name, args=["contacts"]) for name in ("customer-list", "customer-add")),
@@ -44,5 +44,8 @@ def places(mailbox: Mailbox, customer: Customer, message: Message) -> list[str]:
         *(reverse(name, args=[mailbox.pk]) for name in ("password-incoming", "password-outgoing")),
         reverse("outgoing-server", args=[mailbox.owner.mail_account.mailbox_id]),
         reverse("draft", args=[start_draft(mailbox.owner, mailbox=mailbox, subject="An offer").pk]),
-        *(reverse(name, args=[message.pk]) for name in ("message", "message-source", "message-openings")),
+        *(
+            reverse(name, args=[message.pk])
+            for name in ("message", "message-source", "message-sharing", "message-openings")
+        ),
     ]
