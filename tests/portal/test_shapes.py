@@ -36,9 +36,15 @@ def test_there_are_a_hundred_shapes_and_no_two_alike() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_shape_shows_what_there_is_to_read(ann: Mailbox, family: str) -> None:
-    """On the page with its frame, as plain text, in full for printing, and as its original."""
+    """On the page with its frame, as plain text, and in full for printing."""
     client = browser(ann.owner)
     assert [fault for shape in FAMILIES[family] for fault in faults_of(client, ann, shape)] == []
+
+
+def test_what_is_missing_is_found_out(ann: Mailbox) -> None:
+    """The test above can fail."""
+    wrong = Shape("wrong", SHAPES[0].raw, shows=("Not in it",), lacks=(SHAPES[0].shows[0],))
+    assert len(list(faults_of(browser(ann.owner), ann, wrong))) == 2
 
 
 def faults_of(client: Client, ann: Mailbox, shape: Shape) -> Iterator[tuple[str, str]]:
@@ -51,7 +57,7 @@ def faults_of(client: Client, ann: Mailbox, shape: Shape) -> Iterator[tuple[str,
         seen += _flat(html_to_text(client.get(frame[1]).content.decode()))
     yield from ((shape.name, f"does not show {words!r}") for words in shape.shows if _flat(words) not in seen)
     yield from ((shape.name, f"shows {words!r}") for words in shape.lacks if _flat(words) in seen)
-    also = [reverse(name, args=[message.pk]) for name in ("message-full", "message-source", "message-raw")]
+    also = [reverse("message-full", args=[message.pk])]
     also += [reverse("message", args=[message.pk]) + "?text"] if frame else []
     parts = {"attachment": r"/attachments/([0-9.]+)/\"", "attached-message": r"/inside/([0-9.]+)/\""}
     also += [
