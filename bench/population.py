@@ -205,7 +205,7 @@ def grow(population: Population, size: int) -> None:
 
 
 def hoard(population: Population, count: int) -> None:
-    """Give the first user a folder with `count` messages, or a conversation more, and a label on every fifth of them."""
+    """Give the first user a folder with `count` messages, or a conversation more, and a label on all of them."""
     owner = population.owners[0]
     archive, _ = Folder.objects.get_or_create(account=owner.user.mail_account, name=ARCHIVE)
     label, _ = Label.objects.get_or_create(account=owner.user.mail_account, name=ARCHIVE)
@@ -218,9 +218,8 @@ def hoard(population: Population, count: int) -> None:
         _write(rows)
         have = archive.messages.count()
     unlabelled = archive.messages.filter(labellings=None).values_list("pk", "date")
-    chosen = [(pk, date) for pk, date in unlabelled if pk % 5 == 0]
     Labelling.objects.bulk_create(
-        (Labelling(label=label, message_id=pk, date=date) for pk, date in chosen), batch_size=5000
+        (Labelling(label=label, message_id=pk, date=date) for pk, date in unlabelled), batch_size=5000
     )
 
 

@@ -28,11 +28,11 @@ from customers.models import Customer
 from mail.cursors import Place
 from mail.matching import correspondents
 from mail.models import IN_TRASH, Folder, Label, Labelling, Message, MessageQuerySet, Participant
-from mail.walking import FIRST, Candidates
+from mail.walking import FIRST, GROWTH, Candidates
 
 PER_PAGE = 30
 #: Counts of unread mail stop here; beyond it the exact number helps nobody.
-COUNTED = 999
+COUNTED = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,11 @@ class Box:
 
     def candidates(self, place: Place | None = None, *, first: int | None = None) -> Candidates:
         """The way through it, newest first; what is met may not be in it, nothing in it is missed."""
-        first = first or FIRST
         if self.label is not None:
+            # What is unread is looked for among all that has the label.
+            first = first or (FIRST * GROWTH if self.unread else FIRST)
             return Candidates(Labelling.objects.filter(label=self.label), place, pk="message", first=first)
-        return Candidates(self.messages(), place, first=first)
+        return Candidates(self.messages(), place, first=first or FIRST)
 
     def take(self, candidates: Candidates) -> list[Message]:
         """What is in it among the next candidates, newest first; one query, with a label two."""
@@ -207,7 +208,9 @@ def folders_of(user: User) -> list[Folder]:
 def labels_of(user: User) -> list[Label]:
     """A user's labels, each with `unread`: how much with it is, up to `COUNTED` + 1; one query."""
     marked = Labelling.objects.filter(label=OuterRef("pk"), message__is_read=False)
-    unread = marked.exclude(message__folder__kind=Folder.Kind.TRASH).values("pk")[: COUNTED + 1]
+    # In the order of the index, so that a label with very much mail is read only until there are enough.
+    newest = marked.exclude(message__folder__kind=Folder.Kind.TRASH).order_by("-date", "-message")
+    unread = newest.values("pk")[: COUNTED + 1]
     return list(Label.objects.filter(account__user=user).annotate(unread=_CountOf(unread)))
 
 
