@@ -27,6 +27,7 @@ from api.sending_shapes import (
     WrittenChangeSerializer,
 )
 from mail.models import Message
+from mail.threads import id_key
 from sender.composing import answer_with, save_draft, start_draft
 from sender.files import MAX_FILES_BYTES, attach, detach
 from sender.limits import allowance
@@ -34,6 +35,7 @@ from sender.models import Outgoing
 from sender.sending import send, settle_unknown, take_back, try_again
 from sharing.visibility import visible_to
 
+_MAX_ID = 2**63 - 1
 #: What `sender.composing` takes of a body.
 _FIELDS = ("to", "cc", "bcc", "subject", "text", "html", "mailbox")
 
@@ -89,11 +91,11 @@ class WritableMessages(_Writing, Messages):
     def _answered(self, name: str) -> Message:
         """The message with this id or Message-ID that the caller may see, their own copy first."""
         seen = visible_to(self.caller).select_related("owner")
-        found = seen.filter(pk=int(name)) if name.isascii() and name.isdecimal() and len(name) < 19 else seen.none()
-        message = found.first() or next(
-            iter(sorted(seen.filter(message_id=name.strip().strip("<>")), key=lambda m: m.owner_id != self.caller.pk)),
-            None,
-        )
+        if name.isascii() and name.isdecimal():
+            message = seen.filter(pk=min(int(name), _MAX_ID)).first()
+        else:
+            copies = seen.filter(message_id=id_key(name.strip().strip("<>")))
+            message = copies.filter(owner=self.caller).first() or copies.first()
         if message is None:
             raise ValidationError({"in_reply_to": ["There is no such message."]})
         return message

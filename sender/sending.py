@@ -20,7 +20,7 @@ from mail.filing import Arrival
 from mail.models import Folder
 from mail.parsing import ParsedParticipant
 from sender import composing, limits
-from sender.addressing import Person, read_people
+from sender.addressing import Person, is_plain, read_people
 from sender.building import File, Letter, build, new_message_id
 from sender.files import read_file, require_draft, used_images
 from sender.models import Outgoing, Recipient
@@ -54,7 +54,8 @@ def send(draft: Outgoing, *, revision: int | None = None, undo_seconds: int = UN
             raise composing.DraftChanged(current)
         people = _people(current)
         mailbox = current.message.mailbox
-        if not composing.identities(mailbox.owner).filter(pk=mailbox.pk).exists():
+        is_own = composing.identities(mailbox.owner).filter(pk=mailbox.pk).exists()
+        if not is_own or not is_plain(mailbox.email_address):
             raise ValidationError({"mailbox": [f"{mailbox.email_address} can't be sent from. Choose another mailbox."]})
         raw = build(_letter(current, people))
         if len(raw) > settings.MAX_MESSAGE_BYTES:

@@ -103,6 +103,7 @@ def test_files_come_as_a_form(world: World) -> None:
         ({"to": [{"address": "a@b.example", "role": "x"}]}, "to", "Give addresses as a text"),
         ({"to": "a@b.example", "subject": "x" * 2_000}, "subject", "no more than"),
         ({"to": "a@b.example", "in_reply_to": "999999"}, "in_reply_to", "There is no such message."),
+        ({"to": "a@b.example", "in_reply_to": "9" * 900}, "in_reply_to", "There is no such message."),
         ({"to": "a@b.example", "mailbox": 999_999}, "mailbox", "Invalid pk"),
         ({"to": "a@b.example", "attachments": ["x"]}, "attachments", "not a file"),
         ({"to": "a@b.example", "html": "<div>" * 2_000}, "html", "too much"),

@@ -156,6 +156,14 @@ def test_a_draft_of_a_removed_mailbox_is_not_sent() -> None:
     assert "Choose another mailbox" in refused.value.message_dict["mailbox"][0]
 
 
+def test_an_own_address_that_would_need_quotes_is_not_sent_from() -> None:
+    """attacks.md: it could end the envelope's address."""
+    user = sender_on(1, email_address="a>b@our.example")
+    with pytest.raises(ValidationError) as refused:
+        send(written(user))
+    assert list(refused.value.message_dict) == ["mailbox"]
+
+
 def test_each_recipient_has_an_answer_of_their_own() -> None:
     """R36: who was refused is shown with the server's words; who is busy is tried again, alone."""
     replies = {"gone@x.example": "550 5.1.1 no such user", "busy@x.example": "450 4.2.1 come back later"}
