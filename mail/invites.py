@@ -204,9 +204,9 @@ def _invite(
 
 def _properties(text: str) -> Iterator[tuple[str, _Property]]:
     """The properties of a calendar, unfolded; lines that are none are passed over."""
-    unfolded = re.sub(r"\r*\n[ \t]", "", text)
+    unfolded = re.sub(r"\n[ \t]", "", text.replace("\r", ""))
     for line in unfolded.split("\n", MAX_LINES)[:MAX_LINES]:
-        match = _LINE.match(line.strip("\r\ufeff"))
+        match = _LINE.match(line.strip("\ufeff"))
         if match:
             parameters = {name.upper(): quoted or bare for name, quoted, bare in _PARAMETER.findall(match[2])}
             yield match[1].upper(), _Property(match[3], parameters)

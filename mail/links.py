@@ -12,7 +12,7 @@ _WEB = re.compile(r"\s*https?:/*(?:[^/?#]*@)?(\[[^\]/?#]*\]|[^/?#:]*)", re.IGNOR
 _MAILTO = re.compile(r"\s*mailto:([^?]*)", re.IGNORECASE)
 #: Text that is an address and nothing else: `https://host/…`, `www.host`, `host.tld/…`, `name@host`.
 _WRITTEN = re.compile(
-    r"[\W_]*(?:https?:[/\\]{2})?(?:[^\s/\\@]{1,64}@)?((?:[\w-]{1,63}[.\u3002])+[^\W\d_][\w-]{1,23})(?:[/\\?#:]\S*)?[\W_]*",
+    r"[\W_]*+(?:https?:[/\\]{2})?(?:[^\s/\\@]{1,64}@)?((?:[\w-]{1,63}[.\u3002])+[^\W\d_][\w-]{1,23})(?:[/\\?#:]\S*)?[\W_]*",
     re.IGNORECASE,
 )
 _LONGEST_ADDRESS = 500

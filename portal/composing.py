@@ -127,7 +127,7 @@ def draft_files(request: HttpRequest, pk: int) -> HttpResponse:
         ]
     except (NotPossible, ValidationError) as error:
         return HttpResponse(_complaint(error), status=400, content_type="text/plain; charset=utf-8")
-    if is_inline:
+    if is_inline and attached:
         return JsonResponse({"url": attached[0].get_absolute_url()})
     return render(request, "compose/files.html", {"draft": found, "files": found.files.filter(is_inline=False)})
 

@@ -11,8 +11,9 @@ from email.utils import quote
 from mail.address_list import parse_address_list
 
 _SPECIAL = frozenset('"(),:;<>@[\\]')
-#: What somebody typed for one person; a separator inside quotes or angle brackets is none.
-_ENTRY = re.compile(r'(?:"(?:[^"\\]|\\.)*"|<[^<>]*>|[^,;\n])+')
+#: What somebody typed for one person; a separator inside quotes or angle brackets is none. A quote that is escaped opens
+#: nothing: so text is looked through to its end once, not once for each of its quotes.
+_ENTRY = re.compile(r'(?:"(?:[^"\\]|\\.)*+"|<[^<>]*+>|\\[^,;\n]|[^,;\n])++')
 
 
 @dataclass(frozen=True, slots=True)

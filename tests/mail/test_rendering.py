@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mail.documents import frame_document, text_as_html
 from mail.html_text import html_to_text
+from mail.invites import read_invite
 from mail.rendering import MAX_INLINE_BYTES, Rendered, frame_policy, sanitize
 
 PNG = b"\x89PNG\r\n\x1a\nxxxx"
@@ -282,8 +283,9 @@ def test_html_too_deep_or_too_large_is_not_shown(html):
         "<table>" + "".join(f"<font size={index}><table>" for index in range(200)) + "<p>x</p>" * 20_000,
         "<h1>" + "".join(f"<font size={index}><h2>" for index in range(200)) + "<p>x</p>" * 20_000,
         "".join(f"<a href=http://x><div><font size={index}>" for index in range(150)) + "<p>x</p>" * 20_000,
+        f"<a href=https://x.example>{'_.' * 250}</a>" * 2_000,
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_hostile_size_takes_bounded_time_and_room(html):
     started = time.process_time()
@@ -335,6 +337,13 @@ def test_web_addresses_in_text_become_links_and_nothing_more():
 def test_text_as_html_shows_exactly_the_text(text):
     assert html_to_text(text_as_html(text, fold=False)).split() == text.split()
     assert_harmless(text_as_html(text))
+
+
+def test_a_long_calendar_takes_linear_time():
+    started = time.process_time()
+    for piece in ("\r", "\r\n\t", ";x=", ";x=,", "\\"):
+        read_invite("BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY" + piece * (500_000 // len(piece)))
+    assert time.process_time() - started < 3
 
 
 def test_a_long_text_takes_linear_time():

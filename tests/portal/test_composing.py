@@ -199,6 +199,11 @@ def test_an_image_of_the_text_is_shown_while_one_writes_and_sent_with_it() -> No
     assert url in browser(user).get(reverse("draft-body", args=[draft.pk])).content.decode()
 
 
+def test_an_image_that_does_not_come_is_no_error() -> None:
+    draft = written(writer())
+    assert posted(draft.message.owner, "draft-files", draft.pk, inline="1").status_code == 200
+
+
 def test_sending_can_be_undone_and_then_is_a_draft_again() -> None:
     """R35: undo before confirm."""
     draft = written(writer())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import time
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
 from email.utils import getaddresses
@@ -118,6 +119,15 @@ def test_addresses_are_typed_in_any_usual_way() -> None:
 )
 def test_what_is_no_address_is_named_not_left_out(entry: str) -> None:
     assert read_people(entry) == ([], [entry])
+
+
+@pytest.mark.parametrize("start", ['"', ""])
+def test_as_much_as_fits_in_a_field_is_read_in_no_time(start: str) -> None:
+    """What opens and never closes is looked through once."""
+    began = time.process_time()
+    for piece in ('\\"', '"', "<", '"<', "\\", '",', '<\\>"', "(", '("'):
+        read_people(start + piece * (100_000 // len(piece)))
+    assert time.process_time() - began < 3
 
 
 def test_a_domain_in_another_script_goes_out_in_ascii() -> None:
