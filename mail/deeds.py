@@ -21,6 +21,7 @@ from mail.boxes import Box
 from mail.cursors import Place
 from mail.models import Change, Deed, Folder, Label, Labelling, Message, MessageQuerySet
 from mail.removal import delete_for_good
+from mail.threads import hold
 
 Kind = Deed.Kind
 State = Deed.State
@@ -285,6 +286,8 @@ def _change(
 ) -> tuple[int, list[Change]]:
     """Do something to those of an owner's messages to which it is not done yet; how many those are, and the changes."""
     with transaction.atomic():
+        if kind == Kind.DELETE:
+            hold(owner)
         # Locked in one order, so that two deeds to the same messages wait for each other instead of failing.
         messages = Message.objects.select_for_update(of=("self",)).filter(owner=owner, pk__in=ids).order_by("pk")
         if kind in _MARKS:

@@ -15,9 +15,10 @@ from accounts.models import Mailbox
 from customers.locks import addresses_stay
 from mail import blobs, matching
 from mail.filing import Arrival, columns, store_parts
-from mail.models import Folder, Labelling, MailAccount, Message, MessageQuerySet, MessageText, SearchEntry, Thread
+from mail.models import Folder, Labelling, Message, MessageQuerySet, MessageText, SearchEntry, Thread
 from mail.parsing import ParsedMessage
-from mail.threads import assign_threads
+from mail.removal import delete_for_good
+from mail.threads import assign_threads, hold
 
 #: Sent inside the transaction, with the ids of `messages` sent from here that a server has handed back.
 came_back = Signal()
@@ -27,7 +28,7 @@ def open_draft(mailbox: Mailbox, arrival: Arrival, **fields: Any) -> Message:
     """A new draft in the Drafts of the mailbox's owner, in the conversation that it answers; `fields` overrule what was read."""
     owner = mailbox.owner
     with transaction.atomic():
-        _hold(owner.pk)
+        hold(owner.pk)
         [thread] = assign_threads(owner, [arrival.parsed])
         message = Message.objects.create(
             organization_id=owner.organization_id,
@@ -53,12 +54,12 @@ def rewrite(message: Message, mailbox: Mailbox, arrival: Arrival, kind: Folder.K
     it is kept private as it was.
     """
     with transaction.atomic():
-        _hold(message.owner_id)
+        hold(message.owner_id)
         for below in (message.participants, message.attachments, message.chunks, message.correspondences):
             below.all().delete()
         MessageText.objects.filter(message=message).delete()
         SearchEntry.objects.filter(message=message).delete()
-        left = message.thread
+        left = Thread.objects.select_for_update(of=("self",)).get(messages=message)
         [thread] = assign_threads(message.owner, [arrival.parsed])
         changed = columns(arrival) | fields
         changed |= {
@@ -82,15 +83,19 @@ def rewrite(message: Message, mailbox: Mailbox, arrival: Arrival, kind: Folder.K
 
 def throw_away(drafts: MessageQuerySet) -> int:
     """Delete drafts for good, and conversations that they alone were; how many drafts."""
-    with transaction.atomic():
-        found = dict(drafts.filter(is_draft=True).values_list("pk", "thread"))
-        Message.objects.filter(pk__in=found).delete()
-        Thread.objects.filter(pk__in=found.values(), is_private=False, messages=None).delete()
-    return len(found)
+    thrown = 0
+    for owner in drafts.order_by().values_list("owner", flat=True).distinct():
+        with transaction.atomic():
+            hold(owner)
+            thrown += delete_for_good(list(drafts.filter(owner=owner, is_draft=True).values_list("pk", "thread")))
+    return thrown
 
 
 def publish(message: Message) -> None:
-    """A draft was sent: it meets its customers, is shared as its mailbox says, and whoever listens is told (R19, R35)."""
+    """A draft was sent: it meets its customers, is shared as its mailbox says, and whoever listens is told (R19, R35).
+
+    If its owner has put it among the drafts while it waited, it goes to Sent: nobody would see it there, nor look for it.
+    """
     with transaction.atomic():
         addresses_stay(message.organization_id)
         # Addresses of customers may have changed since, and drafts with them.
@@ -99,6 +104,9 @@ def publish(message: Message) -> None:
         message.is_draft = False
         message.has_customer = bool(met)
         message.save(update_fields=["is_draft", "has_customer"])
+        folders = Folder.objects.filter(account__user=message.owner_id)
+        among_drafts = Message.objects.filter(pk=message.pk, folder__in=folders.filter(kind=Folder.Kind.DRAFTS))
+        among_drafts.update(folder=folders.get(kind=Folder.Kind.SENT))
         matching.link([(message, met)])
 
 
@@ -114,8 +122,3 @@ def handed_back(owner: int, arrived: Sequence[ParsedMessage]) -> dict[str, int]:
     if found:
         came_back.send(sender=Message, messages=list(found.values()))
     return found
-
-
-def _hold(owner: int) -> None:
-    """Threads of an owner are joined by one transaction after the other."""
-    MailAccount.objects.select_for_update(no_key=True).get(user=owner)

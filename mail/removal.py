@@ -9,13 +9,15 @@ from django.db import transaction
 from accounts.mailboxes import remove_mailbox
 from accounts.models import Mailbox
 from mail.models import Message, Thread
+from mail.threads import hold
 
 #: How many messages go in one transaction.
 BATCH = 200
 
 
 def delete_for_good(found: Sequence[tuple[int, int]]) -> int:
-    """Remove messages, given with their threads' ids, and their bytes; how many. Call it in a transaction.
+    """Remove messages, given with their threads' ids, and their bytes; how many. Call it in a transaction that
+    holds its owner's threads (`mail.threads.hold`).
 
     A conversation goes with its last one, unless it is kept private: what answers it later must be private too.
     """
@@ -50,6 +52,7 @@ def delete_mail_of_removed() -> int:
 
 def _delete_batch(mailbox: Mailbox) -> int:
     with transaction.atomic():
+        hold(mailbox.owner_id)
         batch = Message.objects.filter(mailbox=mailbox).order_by("pk").values_list("pk", "thread")[:BATCH]
         messages, threads = {pk for pk, _ in batch}, {thread for _, thread in batch}
         Message.objects.filter(pk__in=messages).delete()

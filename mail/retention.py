@@ -20,6 +20,7 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from mail.models import Message, MessageQuerySet
 from mail.removal import BATCH, delete_for_good
+from mail.threads import hold
 
 #: So long the setting can be taken back before it deletes anything.
 DELAY = timedelta(days=1)
@@ -67,6 +68,7 @@ def _delete_batch(organization: Organization, owner: User, now: datetime) -> int
         )
         if months is None or unchanged.first() is None:
             return 0
+        hold(owner.pk)
         # An owner's mail by date is read along an index.
         old = expired(organization, months, now).owned_by(owner).order_by("date", "id")
         found = list(old.values_list("pk", "thread")[:BATCH])

@@ -12,10 +12,18 @@ from collections.abc import Sequence
 
 from accounts.models import User
 from mail import rows
-from mail.models import MESSAGE_ID_LENGTH, Message, Thread
+from mail.models import MESSAGE_ID_LENGTH, MailAccount, Message, Thread
 from mail.parsing import ParsedMessage
 
 _BATCH = 500
+
+
+def hold(owner: int) -> None:
+    """Have threads of an owner joined, and deleted with their last message, by one transaction after the other.
+
+    Else mail that is filed into a conversation while that is deleted would go with it. Call it before messages are locked.
+    """
+    MailAccount.objects.select_for_update(no_key=True).filter(user=owner).first()
 
 
 def id_key(message_id: str) -> str:

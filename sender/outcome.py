@@ -28,8 +28,8 @@ def note_accepted(current: Outgoing) -> None:
 
 def withdraw(current: Outgoing) -> None:
     """Make it a draft again; if nobody tried to deliver it yet, it no longer counts on the limit."""
-    if current.counted_on is not None and current.queued_at is not None and current.attempts == 0:
-        give_back(current.message.owner.organization, current.counted_on, current.recipients.count())
+    is_untried = current.queued_at is not None and current.attempts == 0
+    day, recipients = current.counted_on if is_untried else None, current.recipients.count()
     current.recipients.all().delete()
     current.status = Status.DRAFT
     current.revision += 1
@@ -38,6 +38,9 @@ def withdraw(current: Outgoing) -> None:
     current.words = ""
     current.save()
     refile(current, current.message.mailbox, current.message.subject)
+    # Last, as sending takes it last: two messages of one sender would else wait for each other.
+    if day is not None:
+        give_back(current.message.owner.organization, day, recipients)
 
 
 def close(current: Outgoing) -> None:

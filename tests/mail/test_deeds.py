@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -155,6 +156,37 @@ def test_only_what_is_in_trash_is_deleted_for_good_and_that_is_final(ann: Mailbo
     assert not Thread.objects.filter(pk=gone.thread_id).exists()
     with pytest.raises(NotPossible):
         undo(ann.owner, deed.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_that_comes_while_its_conversation_is_deleted_is_kept(ann: Mailbox) -> None:
+    """Nothing is lost: it waits, and is filed then. SQLite writes one transaction after the other anyway."""
+    if connection.vendor != "postgresql":
+        pytest.skip("transactions at the same time need PostgreSQL")
+    gone = factories.message(mailbox=ann, message_id="first@x")
+    deeds.move_message(gone, folder(ann, "trash"))
+    waited = []
+
+    def answer() -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '200ms'")
+                factories.message(mailbox=ann, references=["first@x"])
+        except OperationalError as error:
+            waited.append(error)
+        finally:
+            connection.close()
+
+    def answers_then(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        found = execute(sql, params, many, context)
+        if not waited and sql.startswith("SELECT") and 'FROM "mail_thread"' in sql:
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(answer).result()
+        return found
+
+    with connection.execute_wrapper(answers_then):
+        deeds.delete_message(gone)
+    assert waited or Message.objects.exists()
 
 
 def test_nobody_touches_or_undoes_the_mail_of_others(ann: Mailbox) -> None:

@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.mailboxes import NotPossible, remove_mailbox
 from accounts.models import User
 from accounts.organizations import deactivate_user
 from mail import blobs
-from mail.deeds import delete_message
+from mail.deeds import delete_message, move_message
 from mail.models import Folder, Message, Notification
 from mail.parsing import parse
 from sender import delivery, scheduling
@@ -112,6 +114,32 @@ def test_what_is_put_into_trash_before_it_is_due_is_not_sent() -> None:
         outgoing = deliver(outgoing)
         assert sink.accepted == []
     assert (outgoing.status, outgoing.message.folder.kind) == (Status.DRAFT, Folder.Kind.TRASH)
+
+
+def test_what_was_put_among_the_drafts_while_it_waited_is_in_sent_once_it_is_sent() -> None:
+    """R35: there nobody would look for it, and no colleague would see it."""
+    with server() as sink:
+        user = sender_on(sink.port, mode="public")
+        factories.customer(organization=user.organization, addresses=["bea@acme.example"])
+        outgoing = send(written(user))
+        move_message(outgoing.message, Folder.objects.get(account__user=user, kind="drafts"))
+        outgoing = deliver(outgoing)
+    assert (outgoing.status, outgoing.message.folder.kind) == (Status.SENT, Folder.Kind.SENT)
+    assert visible_to(factories.user(organization=user.organization)).get() == outgoing.message
+
+
+def test_taking_back_and_sending_lock_in_one_order() -> None:
+    """R37: the day's count is changed last, so that two windows of one sender never wait for each other."""
+    user = sender_on(1)
+    statements = {}
+    for name, deed in (("send", send), ("take back", take_back)):
+        with CaptureQueriesContext(connection) as queries:
+            deed(Outgoing.objects.first() or written(user))
+        statements[name] = [query["sql"] for query in queries]
+    for done in statements.values():
+        drafts = max(at for at, sql in enumerate(done) if sql.startswith("UPDATE") and "mail_message" in sql)
+        counted = next(at for at, sql in enumerate(done) if sql.startswith("UPDATE") and "sender_daysends" in sql)
+        assert counted > drafts
 
 
 @pytest.mark.parametrize(
