@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django import forms
@@ -25,9 +26,13 @@ class _Several(forms.ClearableFileInput):
 
 
 class _Identity(forms.ModelChoiceField):
+    #: Addresses that several accounts have.
+    ambiguous: frozenset[str] = frozenset()
+
     def label_from_instance(self, obj: Mailbox) -> str:
-        """Name and address, as the recipient sees them, and the account: two may have one address."""
-        return f"{obj.owner.name} <{obj.email_address}> · {obj.name}"
+        """Name and address, as the recipient sees them; the account where that says too little."""
+        shown = f"{obj.owner.name} <{obj.email_address}>"
+        return f"{shown} · {obj.name}" if obj.email_address in self.ambiguous else shown
 
 
 class ComposeForm(forms.Form):
@@ -54,15 +59,17 @@ class ComposeForm(forms.Form):
         initial |= {"subject": draft.message.subject, "mailbox": draft.message.mailbox_id}
         super().__init__(posted, initial=initial)
         self.draft = draft
-        #: Whether somebody saved it elsewhere meanwhile.
+        #: Whether it was saved or sent elsewhere meanwhile.
         self.is_outdated = False
         for name in ("to", "cc", "bcc"):
             self.fields[name].widget = _Recipients(people)
         own = identities(draft.message.owner).select_related("owner")
-        self.fields["mailbox"].queryset = own  # type: ignore[attr-defined]
-        self.has_choice = len(own) > 1
-        if not self.has_choice:
-            self.fields["mailbox"].required = False
+        choice = self.fields["mailbox"]
+        choice.queryset = own  # type: ignore[attr-defined]
+        addresses = Counter(mailbox.email_address for mailbox in own)
+        choice.ambiguous = frozenset(each for each, times in addresses.items() if times > 1)  # type: ignore[attr-defined]
+        self.has_choice = len(own) > 1 or bool(own and draft.message.mailbox not in own)
+        choice.required = self.has_choice
         if not is_rich:
             del self.fields["html"]
 

@@ -79,11 +79,13 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
 def draft(request: HttpRequest, pk: int) -> HttpResponse:
     """A draft in its editor. What is sent from here as a form is saved first, whatever is done with it."""
     found = _own(request, pk)
+    form = _form(request, found)
+    if request.POST.get("do") == "keep" and form.is_valid():
+        return _begun(request, lambda: composing.save_as_new(found, **form.typed))
     if found.status != Outgoing.Status.DRAFT:
         return redirect("message", pk=pk)
     if request.POST.get("do") == "discard":
         return _discarded(request, found)
-    form = _form(request, found)
     if request.method == "POST" and _saves(form):
         done = _after_saving(request, form)
         if done is not None:
@@ -234,10 +236,8 @@ def _saves(form: ComposeForm) -> bool:
         form.draft = composing.save_draft(form.draft, form.cleaned_data["revision"], **form.typed)
     except ValidationError as error:
         add_errors(form, error.message_dict)
-    except composing.DraftChanged as error:
-        form.is_outdated = True
-        form.add_error(None, str(error))
     except NotPossible as error:
+        form.is_outdated = True
         form.add_error(None, str(error))
     return not form.errors
 
@@ -268,7 +268,8 @@ def _after_saving(request: HttpRequest, form: ComposeForm) -> HttpResponse | Non
 
 
 def _sent(request: HttpRequest, found: Outgoing) -> HttpResponse:
-    notices.success(request, "Your message is being sent.", extra_tags=reverse("draft-take-back", args=[found.pk]))
+    undo = f"{reverse('draft-take-back', args=[found.pk])}?seconds={sending.UNDO_SECONDS}"
+    notices.success(request, "Your message is being sent.", extra_tags=undo)
     answered = _answered(request, found)
     return redirect("message", pk=answered.pk) if answered else redirect("mail")
 

@@ -31,7 +31,7 @@ from mail.rendering import TooLarge, clean_written
 from sender import quoting
 from sender.addressing import Person, one_line, read_people, typed
 from sender.building import File
-from sender.files import keep, require_draft
+from sender.files import keep, read_file, require_draft
 from sender.models import Outgoing
 
 MAX_SUBJECT_CHARS = 900
@@ -183,6 +183,20 @@ def save_draft(draft: Outgoing, revision: int, *, mailbox: Mailbox | None = None
             raise DraftChanged(current)
         refile(current, mailbox or current.message.mailbox, changed.get("subject", current.message.subject))
     return current
+
+
+def save_as_new(draft: Outgoing, *, mailbox: Mailbox | None = None, **fields: str) -> Outgoing:
+    """What was typed in a draft that was changed or sent elsewhere meanwhile, as a draft of its own, with the files.
+
+    Raises:
+        ValidationError: see `save_draft`.
+    """
+    kept = tuple(
+        File(file.name, file.content_type, file.content_id, file.is_inline, read_file(file))
+        for file in draft.files.all()
+    )
+    more = {"how": draft.how, "answers": draft.answers, "references": draft.references}
+    return _start(draft.message.owner, mailbox or draft.message.mailbox, fields, kept, is_touched=True, **more)
 
 
 def refile(draft: Outgoing, mailbox: Mailbox, subject: str) -> None:

@@ -11,6 +11,7 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
   data-guess-time-zone       on a select of time zones: chooses the browser's, unless something else than UTC is chosen
   data-chips                 on a textarea: lines become chips; data-chips-max="5" counts them and refuses more,
                              data-chips-label names one, data-chips-first="primary" what the first one is: others can become it
+  data-lasts="10"            removes the element after so many seconds: what it offers would only fail then
   data-selects="name"        on a checkbox: ticks or unticks all checkboxes `name` of its form, and shows their state
 */
 "use strict";
@@ -203,7 +204,15 @@ Small helpers; every page works without them. Behaviour is asked for by attribut
     if (select.value === "UTC" && [...select.options].some((option) => option.value === zone)) select.value = zone;
   };
 
+  const removeLater = (element) => {
+    setTimeout(() => {
+      if (element.contains(document.activeElement)) document.getElementById("main").focus();
+      element.remove();
+    }, 1000 * Number(element.dataset.lasts));
+  };
+
   const prepare = (root) => {
+    for (const element of root.querySelectorAll("[data-lasts]")) removeLater(element);
     for (const select of root.querySelectorAll("[data-guess-time-zone]")) guessTimeZone(select);
     for (const textarea of root.querySelectorAll("textarea[data-chips]")) makeChips(textarea);
     const forms = [...root.querySelectorAll("form")];

@@ -6,6 +6,8 @@ Writing a message (templates/compose/compose.html). Without this script the page
   {"revision", "saved"} or, with another status, {"detail"}: then it was not saved, and the page says so.
 - Files are dropped, pasted or chosen, and sent to data-attaches one by one, with progress. An image that is pasted into the
   editor stands in the text.
+- Once the draft was changed or sent elsewhere nothing is saved any more; #compose-outdated says so and offers what to do.
+- Before a message without subject or without the attachment that its text speaks of is sent, #compose-question asks, once.
 */
 "use strict";
 
@@ -23,8 +25,9 @@ Writing a message (templates/compose/compose.html). Without this script the page
   const SAVE_AFTER = 1200;
   let pause;
   let saving = null;
+  const outdated = document.getElementById("compose-outdated");
   let isChanged = false;
-  let isOutdated = false;
+  let isOutdated = !outdated.hidden;
 
   const fill = () => {
     if (editor) form.elements.html.value = editor.getHTML();
@@ -33,6 +36,8 @@ Writing a message (templates/compose/compose.html). Without this script the page
     status.textContent = words;
     status.classList.toggle("is-wrong", isWrong);
   };
+  /* Whether what is written may be saved while the page is left; browsers bound how much that is. */
+  const outlivesPage = () => (form.elements.html?.value.length ?? 0) + plain.value.length < 30000;
   const save = async () => {
     clearTimeout(pause);
     if (saving) await saving;
@@ -41,12 +46,15 @@ Writing a message (templates/compose/compose.html). Without this script the page
     fill();
     const body = new FormData(form);
     body.delete("attachments");
-    saving = fetch(form.dataset.saves, { method: "POST", body, keepalive: body.get("html").length < 30000 })
+    saving = fetch(form.dataset.saves, { method: "POST", body, keepalive: outlivesPage() })
       .then(async (answer) => {
+        isUnreachable = false;
         const told = await answer.json();
         if (!answer.ok) {
-          say(told.detail, true);
           isOutdated = answer.status === 409;
+          outdated.hidden = !isOutdated;
+          say(isOutdated ? "" : told.detail, true);
+          isChanged = true;
           return false;
         }
         form.elements.revision.value = told.revision;
@@ -54,7 +62,7 @@ Writing a message (templates/compose/compose.html). Without this script the page
         return true;
       })
       .catch(() => {
-        isChanged = true;
+        isChanged = isUnreachable = true;
         say("Not saved: the server can’t be reached. Saved again as soon as it can.", true);
         pause = setTimeout(save, 5 * SAVE_AFTER);
         return false;
@@ -65,6 +73,7 @@ Writing a message (templates/compose/compose.html). Without this script the page
   };
   const changed = () => {
     isChanged = true;
+    stopAsking();
     clearTimeout(pause);
     pause = setTimeout(save, SAVE_AFTER);
   };
@@ -72,6 +81,14 @@ Writing a message (templates/compose/compose.html). Without this script the page
   form.addEventListener("change", changed);
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "hidden" && isChanged) save();
+  });
+  let isLeaving = false;
+  let isUnreachable = false;
+  window.addEventListener("beforeunload", (event) => {
+    if (isLeaving || !isChanged) return;
+    fill();
+    if (isOutdated || isUnreachable || !outlivesPage()) event.preventDefault();
+    save();
   });
 
   // --- the editor -------------------------------------------------------------------------------------------------
@@ -109,6 +126,8 @@ Writing a message (templates/compose/compose.html). Without this script the page
   const start = () => {
     if (editor) return;
     editor = frame.contentWindow.editor;
+    // After a form that was refused as outdated, the frame has what is saved; the field has what was written here.
+    if (isOutdated && form.elements.html.value) editor.setHTML(form.elements.html.value);
     plain.hidden = plain.disabled = true;
     form.elements.html.disabled = false;
     for (const part of form.querySelectorAll("[data-with-editor]")) part.hidden = false;
@@ -133,12 +152,6 @@ Writing a message (templates/compose/compose.html). Without this script the page
     if (frame.dataset.editor === "focus") editor.focus();
     showState();
   };
-  if (frame) {
-    frame.addEventListener("editor-ready", start);
-    if (frame.contentWindow?.editor) start();
-    for (const button of buttons) button.addEventListener("click", () => run(button.dataset.command));
-  }
-
   // --- files ------------------------------------------------------------------------------------------------------
   const attach = async (chosen) => {
     if (!chosen.length || !(await save())) return;
@@ -205,11 +218,50 @@ Writing a message (templates/compose/compose.html). Without this script the page
   });
 
   // --- sending ----------------------------------------------------------------------------------------------------
+  const sender = form.querySelector("[value=send]");
+  const question = document.getElementById("compose-question");
+  const asked = new Set();
+  /* What was written above the signature, without what is quoted. */
+  const ownText = () => {
+    const lines = editor
+      ? [...frame.contentDocument.getElementById("editor").children].map((each) =>
+          each.tagName === "BLOCKQUOTE" ? "" : each.innerText,
+        )
+      : plain.value.split("\n").filter((line) => !line.startsWith(">"));
+    const end = lines.findIndex((line) => /^--+(?:\s|$)/.test(line));
+    return lines.slice(0, end < 0 ? undefined : end).join("\n");
+  };
+  const ATTACHED = /\b(?:attach(?:ed|ments?|ing)|enclosed|angehängt|anhang|beigefügt|anbei)\b/i;
+  const doubts = () => {
+    const found = [];
+    if (!form.elements.subject.value.trim()) found.push("It has no subject.");
+    if (ATTACHED.test(ownText()) && !files().children.length) {
+      found.push("You write of an attachment, and nothing is attached.");
+    }
+    return found;
+  };
+  const ask = (found) => {
+    for (const doubt of found) asked.add(doubt);
+    question.textContent = found.join(" ");
+    question.hidden = false;
+    sender.querySelector("span").textContent = "Send anyway";
+    sender.focus();
+  };
+  const stopAsking = () => {
+    if (question.hidden) return;
+    question.hidden = true;
+    sender.querySelector("span").textContent = "Send";
+  };
+
   const keys = (event) => {
+    if (event.key === "Enter" && event.target === form.elements.subject) {
+      event.preventDefault();
+      if (!event.ctrlKey && !event.metaKey) (editor ?? plain).focus();
+    }
     if (!event.ctrlKey && !event.metaKey) return;
     if (event.key === "Enter") {
       event.preventDefault();
-      form.requestSubmit(form.querySelector("[value=send]"));
+      form.requestSubmit(sender);
     } else if (event.key === "s") {
       event.preventDefault();
       isChanged = true;
@@ -218,16 +270,34 @@ Writing a message (templates/compose/compose.html). Without this script the page
   };
   form.addEventListener("keydown", keys);
   form.addEventListener("submit", async (event) => {
-    if (event.defaultPrevented) return;
-    fill();
-    // A save that is under way ends first, so that its revision is the one that the form knows.
-    if (saving) {
-      event.preventDefault();
-      await saving;
-      form.requestSubmit(event.submitter);
-      return;
+    const button = event.submitter;
+    if (event.defaultPrevented || isLeaving) return;
+    event.preventDefault();
+    const deed = button?.name === "do" ? button.value : "";
+    if (deed === "send") {
+      const found = doubts().filter((doubt) => !asked.has(doubt));
+      if (found.length) {
+        ask(found);
+        return;
+      }
     }
+    // What is written is saved first: if that fails it stays in this window, unless it is to go.
+    const isSaved = await save();
+    fill();
+    if (!isSaved && !["discard", "keep"].includes(deed)) return;
     clearTimeout(pause);
-    isChanged = false;
+    isLeaving = true;
+    // A form can't be submitted while it is told of a submission, which may still be so where there was nothing to save.
+    setTimeout(() => form.requestSubmit(button));
   });
+  window.addEventListener("pageshow", () => {
+    isLeaving = false;
+  });
+
+  if (frame) {
+    frame.addEventListener("editor-ready", start);
+    // Until the editor is there, its name stands for the element with this id.
+    if (frame.contentWindow?.editor?.getHTML) start();
+    for (const button of buttons) button.addEventListener("click", () => run(button.dataset.command));
+  }
 })();

@@ -76,6 +76,9 @@ The textarea keeps what is sent: entries with commas between them, as one would 
         chip.append(remove);
         input.before(chip);
       });
+      // A long list scrolls: to what is wrong in it, else to where one writes on.
+      const wrong = box.querySelector(".chip--wrong");
+      box.scrollTop = wrong ? wrong.offsetTop - box.offsetTop : box.scrollHeight;
     };
     const take = (text = input.value) => {
       const added = entriesIn(text);

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
@@ -39,6 +40,12 @@ def icon(name: str) -> str:
 def folder_icon(kind: str) -> str:
     """The name of the icon of a folder of this kind."""
     return _FOLDER_ICONS.get(kind, "folder")
+
+
+@register.filter
+def lasts(undo: str) -> str:
+    """For how many seconds a deed can be undone, where that is soon over: `seconds` in the address that undoes it."""
+    return parse_qs(urlsplit(undo or "").query).get("seconds", [""])[0]
 
 
 @register.simple_tag

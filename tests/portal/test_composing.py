@@ -9,8 +9,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.urls import reverse
 
-from accounts.mailboxes import deactivate
-from accounts.models import User
+from accounts.mailboxes import change_mailbox, deactivate, remove_mailbox
+from accounts.models import Mailbox, User
 from mail.models import Folder
 from sender.models import DraftFile, Outgoing
 from sender.sending import send
@@ -325,3 +325,76 @@ def test_people_are_completed() -> None:
     factories.customer(organization=user.organization, last_name="Stone", addresses=["bea@acme.example"])
     shown = page(user, "people", q="sto")
     assert 'data-value="&quot;Stone&quot; &lt;bea@acme.example&gt;"' in shown
+
+
+def test_what_was_written_in_an_outdated_window_can_be_kept_as_a_new_draft() -> None:
+    """R35: with its files and what it answers; the other one stays as it is."""
+    user = writer()
+    message = factories.message(mailbox=user.mailboxes.get(kind="pop3"), sender="bea@acme.example", subject="Offer")
+    posted(user, "message-answer", message.pk, how="reply")
+    draft = Outgoing.objects.get()
+    posted(user, "draft-files", draft.pk, attachments=SimpleUploadedFile("offer.pdf", b"%PDF-1.7"))
+    posted(user, "draft-save", draft.pk, revision=0, text="First")
+    answer = posted(user, "draft", draft.pk, revision=0, to="bea@acme.example", text="Second", do="keep")
+    other = Outgoing.objects.exclude(pk=draft.pk).get()
+    assert answer.headers["Location"] == reverse("draft", args=[other.pk])
+    assert (other.text, other.answers, other.in_reply_to) == ("Second", message, message.message_id)
+    assert other.files.get().name == "offer.pdf"
+    assert current(draft).text == "First"
+
+
+def test_what_was_sent_from_another_window_is_no_draft_that_saves() -> None:
+    """R35, R36: and what is written in this one is not lost."""
+    draft = written(writer())
+    user = draft.message.owner
+    send(draft)
+    assert posted(user, "draft-save", draft.pk, revision=0, text="More").status_code == 409
+    posted(user, "draft", draft.pk, revision=0, to="bea@acme.example", text="More", do="keep")
+    assert Outgoing.objects.get(status=Status.DRAFT).text == "More"
+
+
+def test_a_mailbox_that_is_gone_leaves_a_choice_of_what_to_send_from() -> None:
+    """R35: a draft outlives its mailbox."""
+    user = writer()
+    draft = written(user)
+    first = user.mailboxes.get(kind="pop3")
+    second = factories.mailbox(owner=user)
+    remove_mailbox(first, deletes_mail=False)
+    assert second.email_address in page(user, "draft", draft.pk)
+    posted(user, "draft", draft.pk, revision=0, to="bea@acme.example", text="Hi", mailbox=second.pk, do="send")
+    assert current(draft).message.mailbox == second
+
+
+def test_files_that_are_refused_are_named_beside_the_files() -> None:
+    """R35: without the script too."""
+    draft = written(writer())
+    film = SimpleUploadedFile("film.mp4", bytes(26 << 20))
+    shown = posted(draft.message.owner, "draft", draft.pk, revision=0, text="Hi", attachments=film, do="attach")
+    before, _, after = shown.content.decode().partition("at most 25.0")
+    assert 'id="compose-files"' in after
+    assert 'id="compose-files"' not in before
+
+
+def test_undo_is_offered_only_while_it_works() -> None:
+    """R35: the script takes the notice away when the ten seconds are over."""
+    draft = written(writer())
+    answer = browser(draft.message.owner).post(
+        reverse("draft", args=[draft.pk]),
+        {"revision": 0, "to": "bea@acme.example", "subject": "Hi", "text": "Hello", "do": "send"},
+        follow=True,
+    )
+    assert 'data-lasts="10"' in answer.content.decode()
+
+
+def test_two_accounts_with_one_address_can_be_told_apart() -> None:
+    """R4, R35: most people have one address, which serves both accounts."""
+    user = writer()
+    pop3, account = user.mailboxes.get(kind="pop3"), user.mail_account.mailbox
+    fields = {"outgoing_host": "smtp.our.example", "outgoing_username": "rep", "outgoing_password": "secret"}
+    change_mailbox(account, **fields)
+    draft = written(user)
+    assert pop3.name not in page(user, "draft", draft.pk).partition("<main")[2]
+    Mailbox.objects.filter(pk=account.pk).update(email_address=pop3.email_address)
+    shown = page(user, "draft", draft.pk)
+    assert f"&lt;{pop3.email_address}&gt; · {pop3.name}" in shown
+    assert f"&lt;{pop3.email_address}&gt; · {account.name}" in shown

@@ -12,6 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 from accounts.models import User
 from mail.models import Message
 from mail.parsing import parse
+from sender.composing import save_draft
 from sender.models import Outgoing
 from sender.tasks import dispatch_due
 from tests import factories
@@ -158,3 +159,65 @@ def test_without_the_script_mail_is_written_as_plain_text(portal: LiveServer) ->
         expect(page.get_by_label("Message")).to_have_value("Dear Bea")
         page.get_by_role("button", name="Send", exact=True).click()
     assert Outgoing.objects.get().status == Outgoing.Status.QUEUED
+
+
+def test_what_seems_forgotten_is_asked_for_once(portal: LiveServer) -> None:  # noqa: F811
+    """R35: no subject, and an attachment that the text speaks of; the quote and the signature speak of none."""
+    user = sender_on(25)
+    draft = written(user, subject="", html="<div>Hi</div><div>I wrote:</div><blockquote>attached</blockquote>")
+    with window(user, portal) as page:
+        page.goto(portal.url + reverse("draft", args=[draft.pk]))
+        editor(page)
+        page.get_by_role("button", name="Send", exact=True).click()
+        expect(page.locator("#compose-question")).to_have_text("It has no subject.")
+        check_accessible(page)
+        editor(page)
+        page.keyboard.type("See attached. ")
+        page.get_by_role("button", name="Send", exact=True).click()
+        expect(page.locator("#compose-question")).to_have_text("You write of an attachment, and nothing is attached.")
+        page.get_by_role("button", name="Send anyway").click()
+        expect(page.get_by_text("Your message is being sent.")).to_be_visible()
+    assert Outgoing.objects.get().status == Outgoing.Status.QUEUED
+
+
+def test_another_window_is_told_and_keeps_what_was_written_there(portal: LiveServer) -> None:  # noqa: F811
+    """R35: both texts are there in the end."""
+    user = sender_on(25)
+    draft = written(user, html="<div>Both</div>")
+    with window(user, portal, spotless=False) as page:
+        page.goto(portal.url + reverse("draft", args=[draft.pk]))
+        editor(page)
+        save_draft(draft, 0, html="<div>From there</div>")
+        page.keyboard.type("From here. ")
+        expect(page.get_by_role("alert")).to_contain_text("changed or sent in another window")
+        check_accessible(page)
+        page.get_by_role("button", name="Send", exact=True).click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        page.get_by_role("button", name="Keep mine as a new draft").click()
+        expect(page.get_by_role("alert")).to_be_hidden()
+        expect(page.frame_locator("[data-editor]").locator("#editor")).to_contain_text("From here. Both")
+    assert {text.strip() for text in Outgoing.objects.values_list("text", flat=True)} == {
+        "From there",
+        "From here. Both",
+    }
+
+
+def test_nothing_is_lost_when_the_page_is_left_at_once(portal: LiveServer) -> None:  # noqa: F811
+    """R35: before the pause after which a draft saves itself; the notice that undoes sending goes when it is of no use."""
+    user = sender_on(25)
+    draft = written(user)
+    with window(user, portal) as page:
+        page.clock.install()
+        page.goto(portal.url + reverse("draft", args=[draft.pk]))
+        page.get_by_role("textbox", name="Subject").fill("Left")
+        page.get_by_role("link", name="Home").click()
+        page.wait_for_url(portal.url + reverse("home"))
+        page.goto(portal.url + reverse("draft", args=[draft.pk]))
+        expect(page.get_by_role("textbox", name="Subject")).to_have_value("Left")
+        page.get_by_role("textbox", name="Subject").press("Enter")
+        page.keyboard.press("Control+Enter")
+        undo = page.get_by_role("button", name="Undo")
+        undo.focus()
+        page.clock.fast_forward(11_000)
+        expect(undo).to_have_count(0)
+        expect(page.locator("main")).to_be_focused()
