@@ -46,7 +46,7 @@ from mail.search_query import MAX_CHARS, parse
 from sender.files import read_file
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
-from sharing.searching import Found, Scope, find, mailboxes_in, search_for, today
+from sharing.searching import Found, Scope, Where, find, mailboxes_in, search_for, today
 from sharing.visibility import Sight, explain, explain_to_colleagues, setting_behind, viewers_of, visible_to
 
 
@@ -172,8 +172,9 @@ class Messages(MessageListView):
     def found(self, place: Place | None) -> Found:
         """What is searched for, after `place`."""
         sight = Sight(self.caller)
-        words = parse(self.request.query_params["search"], today(self.caller)).words
-        return find(sight.messages(), self._filtered, sight, mailboxes_in(Scope.ALL, sight), place, words=words)
+        asked = search_for(self.caller, parse(self.request.query_params["search"], today(self.caller)), with_trash=True)
+        where = Where(mailboxes_in(Scope.ALL, sight), asked.since, asked.before)
+        return find(sight.messages(), self._filtered, sight, where, place, words=asked.words)
 
 
 class MessageDetail(MessageView):

@@ -102,6 +102,20 @@ class Match(models.Lookup):
         return f"{key} {among} {found}", [fts(asked)]
 
 
+class Unindexed(models.Func):
+    """A date that no index gives in order. So PostgreSQL looks words up first, and sorts what it found.
+
+    It would rather walk along the dates until it has met enough messages with the words, and may have to read all mail.
+    """
+
+    template = "%(expressions)s"
+    arity = 1
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+        """The same date, as the result of a sum."""
+        return self.as_sql(compiler, connection, template="(%(expressions)s + interval '0')")
+
+
 def tsquery(asked: Words) -> str:
     """A search as PostgreSQL writes it (manual, *tsquery*)."""
     wanted = [f"({' | '.join(map(_followed, clause))})" for clause in asked.clauses]

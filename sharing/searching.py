@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -23,7 +23,7 @@ from customers.models import Customer
 from mail.cursors import Place
 from mail.matching import has_correspondent
 from mail.models import IN_TRASH, Folder, Label, Labelling, Message, MessageQuerySet, SearchBuild, SearchEntry
-from mail.search import estimates
+from mail.search import Unindexed, estimates
 from mail.search_query import Filter, Query, Words
 from mail.walking import COLUMNS, Row, listed
 from mail.words import fold
@@ -35,10 +35,9 @@ PAGE = 25
 COUNTED = 100
 #: So many messages with the words one look expects to take, and so many of them at most it has judged.
 TAKEN, JUDGED = 1_000, 200
-#: So many with the words it takes at most, where something else that is asked for leaves few of them.
+#: So many with the words it takes at most, where something else that is asked for leaves few of them; where no more have
+#: the words they are looked up in all mail.
 MOST = 6_000
-#: Words that fewer than so many times as much have are looked up in all mail.
-WHOLE = 2
 #: Leads and contacts that one `customer:` may name.
 CUSTOMERS = 200
 ANYWHERE = "anywhere"
@@ -56,13 +55,15 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is searched for, as conditions on messages; `is_own` if only the searcher's own can fulfil them.
+    """What is searched for, as conditions on messages, its words and dates; `is_own` if only the searcher's own can fulfil them.
 
     `problems` are sentences; with one of them nothing is found.
     """
 
     conditions: tuple[Q, ...]
     words: Words
+    since: dt.datetime | None
+    before: dt.datetime | None
     is_own: bool
     problems: tuple[str, ...] = ()
 
@@ -80,16 +81,20 @@ def search_for(viewer: User, query: Query, *, with_trash: bool = False) -> Searc
     conditions = [reader.condition(each) for each in query.filters]
     if query.words:
         conditions.append(Q(search__words__match=query.words))
-    if query.since:
-        conditions.append(Q(search__date__gte=_midnight(query.since, viewer)))
-    if query.before:
-        conditions.append(Q(search__date__lt=_midnight(query.before, viewer)))
+    since = _midnight(query.since, viewer) if query.since else None
+    before = _midnight(query.before, viewer) if query.before else None
+    if since:
+        conditions.append(Q(search__date__gte=since))
+    if before:
+        conditions.append(Q(search__date__lt=before))
     if not with_trash and not any(each.kind == "folder" and not each.is_not for each in query.filters):
         conditions.append(~IN_TRASH)
     own = {"folder", "label", "read", "starred"}
     return Search(
         conditions=tuple(conditions),
         words=query.words,
+        since=since,
+        before=before,
         is_own=any(
             each.kind in own and not (each.is_not and each.kind in {"folder", "label"}) and each.value != ANYWHERE
             for each in query.filters
@@ -176,6 +181,21 @@ class _Meaning:
 
 
 @dataclass(frozen=True, slots=True)
+class Where:
+    """The mailboxes that are looked through, from when and up to when."""
+
+    mailboxes: Collection[int]
+    since: dt.datetime | None = None
+    before: dt.datetime | None = None
+
+    def entries(self) -> QuerySet[SearchEntry]:
+        """All that is there."""
+        bounds = {"date__gte": self.since, "date__lt": self.before}
+        bounds = {name: value for name, value in bounds.items() if value is not None}
+        return SearchEntry.objects.filter(mailbox__in=self.mailboxes, **bounds)
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What one look found, newest first; `end` is where it ended, None where there is nothing further."""
 
@@ -194,7 +214,7 @@ def find(
     messages: MessageQuerySet,
     narrow: Narrow,
     sight: Sight,
-    mailboxes: Collection[int],
+    where: Where,
     place: Place | None = None,
     *,
     words: Words,
@@ -202,15 +222,15 @@ def find(
 ) -> Found:
     """The next results after `place`: those of `messages`, all of which `sight` may see, that `narrow` leaves.
 
-    They are looked for in `mailboxes`; `words` are those that `narrow` asks for, to know how much work that is. With a
+    They are looked for at `where`; `words` are those that `narrow` asks for, to know how much work that is. With a
     `reader` copies are listed once, as `mail.walking.judge` says.
     """
-    hits = narrow(Message.objects.filter(search__mailbox__in=mailboxes))
-    end = _end_of_window(mailboxes, hits, words, place)
+    hits = narrow(Message.objects.filter(search__mailbox__in=where.mailboxes))
+    end = _end_of_window(where.entries(), hits, words, place)
     beyond = place.after("search__date", "search__pk") if place else Q()
     if end is not None:
         hits = hits.filter(search__date__gte=end.date)
-    order = ("-search__date", "-search__pk")
+    order = (Unindexed("search__date").desc(), "-search__pk")
     some = hits.filter(beyond, sight.narrowing()).order_by(*order)[:JUDGED]
     taken = {Place(date, pk): mark for pk, date, mark in some.values_list("pk", "search__date", "fingerprint")}
     if len(taken) == JUDGED:
@@ -225,13 +245,12 @@ def find(
 
 
 def _end_of_window(
-    mailboxes: Collection[int], hits: MessageQuerySet, words: Words, place: Place | None
+    entries: QuerySet[SearchEntry], hits: MessageQuerySet, words: Words, place: Place | None
 ) -> Place | None:
     """Where the newest messages end among which enough of `hits` are to be expected; None if all there are should be taken."""
-    entries = SearchEntry.objects.filter(mailbox__in=mailboxes)
     having = entries.filter(words__match=words) if words else entries
     expected = estimates(hits, having, entries)
-    if expected is None or expected[1] <= WHOLE * TAKEN:
+    if expected is None or expected[1] <= MOST:
         return None
     # Enough to have enough, unless that is too much work.
     size = min(expected[2] * TAKEN // max(expected[0], 1), expected[2] * MOST // expected[1])
@@ -257,10 +276,11 @@ def page_of(sight: Sight, search: Search, scope: Scope = Scope.ALL, cursor: str 
     if search.problems:
         return SearchPage([], "", 0, is_all=True)
     messages = {Scope.ALL: sight.messages, Scope.MINE: sight.messages, Scope.SHARED: sight.of_colleagues}[scope]()
-    within = mailboxes_in(Scope.MINE if search.is_own else scope, sight)
+    mailboxes = mailboxes_in(Scope.MINE if search.is_own else scope, sight)
+    where = Where(mailboxes, search.since, search.before)
     if scope == Scope.MINE:
         messages = messages.owned_by(sight.viewer)
-    found = find(messages, search.narrow, sight, within, Place.read(cursor), words=search.words, reader=sight.viewer)
+    found = find(messages, search.narrow, sight, where, Place.read(cursor), words=search.words, reader=sight.viewer)
     shown = [row.pk for row in found.rows[:PAGE]]
     loaded = Message.objects.select_related("body").in_bulk(shown)
     is_all = found.end is None
