@@ -148,12 +148,11 @@ def _check_passwords_entered(fields: dict[str, Any], mailbox: Mailbox, errors: d
     for side in ("incoming", "outgoing"):
         password = f"{side}_password"
         linked = side == "outgoing" and _value(fields, mailbox, "use_same_credentials")
-        entered = fields.get("incoming_password" if linked else password)
-        moved = any(
+        sent = "incoming_password" if linked else password
+        # Which server it is may have been somebody else's choice as long as it got another password.
+        moved = (linked and not mailbox.use_same_credentials) or any(
             name in fields and fields[name] != getattr(mailbox, name)
             for name in (f"{side}_host", f"{side}_port", f"{side}_security")
         )
-        if moved and getattr(mailbox, password) and not entered and not _is_taken_away(fields, side):
-            errors["incoming_password" if linked else password] = [
-                "The server changes and this is not your mailbox: enter its password again."
-            ]
+        if moved and getattr(mailbox, sent) and not fields.get(sent) and not _is_taken_away(fields, side):
+            errors[sent] = ["The server changes and this is not your mailbox: enter its password again."]

@@ -7,9 +7,11 @@ import io
 import pytest
 from cryptography.fernet import Fernet
 from django.core import serializers
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
+from accounts.connecting import complete
 from accounts.credentials import Secret, SecretUnreadable
 from accounts.mailboxes import NotPossible, activate, change_mailbox, poll_username
 from accounts.models import Mailbox
@@ -83,6 +85,18 @@ def test_the_same_credentials_follow_to_the_outgoing_server() -> None:
     assert mailbox.outgoing_username == "me"
     change_mailbox(mailbox, incoming_password="marker-2")
     assert mailbox.outgoing_password.reveal() == "marker-2"
+
+
+def test_an_administrator_cannot_have_the_same_credentials_follow_to_a_server_of_their_own() -> None:
+    """R14: in two steps, of which the first enters another password."""
+    own = {"outgoing_host": "smtp.evil.example", "outgoing_username": "x", "outgoing_password": "x"}
+    mailbox = factories.mailbox(incoming_password="secret", use_same_credentials=False)
+    change_mailbox(mailbox, **complete({"use_same_credentials": False, **own}, mailbox, by_owner=False))
+    with pytest.raises(ValidationError) as error:
+        complete({"use_same_credentials": True}, mailbox, by_owner=False)
+    assert set(error.value.message_dict) == {"incoming_password"}
+    assert complete({"use_same_credentials": True, "incoming_password": "secret"}, mailbox, by_owner=False)
+    assert complete({"use_same_credentials": True}, mailbox)
 
 
 def test_a_password_is_sealed_in_the_database_and_in_dumps() -> None:
