@@ -13,6 +13,7 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import User
+from mail.content import Content
 from mail.deeds import mark_message
 from mail.documents import text_as_html
 from mail.matching import correspondents, unknown_sender
@@ -83,7 +84,7 @@ def _shown(request: HttpRequest, user: User, chosen: Message) -> dict[str, objec
     return shown | {
         "message": chosen,
         "is_owner": is_owner,
-        "people": people_by_role(content.header.participants or chosen.participants.all(), hidden=is_owner),
+        "people": _people(chosen, content, hidden=is_owner),
         "text": shown["text"] or (text_as_html(text_of(chosen)) if shown["as_text"] else ""),
         "images": images,
         "always_images": always,
@@ -91,6 +92,12 @@ def _shown(request: HttpRequest, user: User, chosen: Message) -> dict[str, objec
         "frame": reverse("message-html", args=[chosen.pk]) + query,
         "full": reverse("message-full", args=[chosen.pk]) + query,
     }
+
+
+def _people(chosen: Message, content: Content, *, hidden: bool) -> list[tuple[str, list[str]]]:
+    """Who is in its header. What is written here goes out without its Bcc, which its owner sees all the same."""
+    read = () if chosen.is_written_here else content.header.participants
+    return people_by_role(read or chosen.participants.all(), hidden=hidden)
 
 
 def _around(user: User, chosen: Message, sight: Sight) -> dict[str, object]:
@@ -133,12 +140,11 @@ def message_full(request: HttpRequest, pk: int) -> HttpResponse:
     user = member(request)
     chosen = opened(user, pk)
     content = content_of(chosen)
-    people = content.header.participants or chosen.participants.all()
     return full_page_of(
         request,
         content,
         title=str(chosen),
-        header=[*people_by_role(people, hidden=chosen.owner_id == user.pk), ("Date", written(chosen.date))],
+        header=[*_people(chosen, content, hidden=chosen.owner_id == user.pk), ("Date", written(chosen.date))],
         text=text_of(chosen),
     )
 

@@ -311,6 +311,14 @@ def test_nobody_else_sees_how_it_is_doing() -> None:
     shown = page(colleague, "message", outgoing.pk)
     assert "hidden@y.example" not in shown
     assert "draft" not in shown.partition("<main")[2]
+    assert "hidden@y.example" not in page(colleague, "message-full", outgoing.pk)
+
+
+def test_who_got_a_blind_copy_is_shown_to_the_sender() -> None:
+    """R35: what went out does not say it."""
+    outgoing = send(written(writer(), bcc="hidden@y.example"))
+    for name in ("message", "message-full"):
+        assert "hidden@y.example" in page(outgoing.message.owner, name, outgoing.pk)
 
 
 def test_the_page_of_a_draft_costs_a_dozen_queries_at_most() -> None:
