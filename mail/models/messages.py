@@ -1,4 +1,4 @@
-"""What was exchanged: the CRM Mail account with its folders and labels, threads, messages and their parts."""
+"""What was exchanged: threads, messages and their parts."""
 
 from __future__ import annotations
 
@@ -9,75 +9,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ADDRESS_LENGTH, Mailbox, Organization, User
-from customers.models import Customer, CustomerImport
+from customers.models import Customer
+from mail.models.accounts import Folder, Label
 from mail.search import WordsField
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
 MESSAGE_ID_LENGTH = 255
-
-
-class MailAccount(models.Model):
-    """A user's CRM Mail account: the place where fetched mail is kept and displayed (R4)."""
-
-    user = models.OneToOneField(User, models.CASCADE, related_name="mail_account")
-    mailbox = models.OneToOneField(Mailbox, models.CASCADE, related_name="mail_account")
-    signature = models.TextField(blank=True, max_length=10_000)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    if TYPE_CHECKING:
-        folders: RelatedManager[Folder]
-        labels: RelatedManager[Label]
-
-    def __str__(self) -> str:
-        return self.mailbox.email_address
-
-
-class Folder(models.Model):
-    """A folder of one CRM Mail account; a message is in exactly one."""
-
-    class Kind(models.TextChoices):
-        """The four that every account has, and the user's own."""
-
-        INBOX = "inbox", "Inbox"
-        SENT = "sent", "Sent"
-        DRAFTS = "drafts", "Drafts"
-        TRASH = "trash", "Trash"
-        CUSTOM = "custom", "Folder"
-
-    account = models.ForeignKey(MailAccount, models.CASCADE, related_name="folders")
-    kind = models.CharField(max_length=10, choices=Kind, default=Kind.CUSTOM)
-    name = models.CharField(max_length=100)
-
-    class Meta:
-        ordering = ["id"]
-        constraints = [
-            models.UniqueConstraint(fields=["account", "name"], name="folder_names_differ"),
-            models.UniqueConstraint(
-                fields=["account", "kind"],
-                condition=~Q(kind="custom"),
-                name="one_folder_of_each_kind",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Label(models.Model):
-    """A label of one CRM Mail account; a message may have any number."""
-
-    account = models.ForeignKey(MailAccount, models.CASCADE, related_name="labels")
-    name = models.CharField(max_length=100)
-    colour = models.CharField(max_length=7, default="#6b7280")
-
-    class Meta:
-        ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["account", "name"], name="label_names_differ")]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Thread(models.Model):
@@ -257,17 +196,6 @@ class SearchEntry(models.Model):
         return f"entry of message {self.pk}"
 
 
-class SearchBuild(models.Model):
-    """That stored mail is being indexed for search, the newest first; there is none, or one."""
-
-    before = models.BigIntegerField(help_text="the id below which messages are still to be indexed")
-    done = models.PositiveBigIntegerField(default=0, help_text="messages indexed")
-    started_at = models.DateTimeField(default=timezone.now)
-
-    def __str__(self) -> str:
-        return f"{self.done} indexed"
-
-
 class RawChunk(models.Model):
     """A piece of a message's bytes as the server sent them, compressed; read through `mail.blobs`."""
 
@@ -326,20 +254,6 @@ class Attachment(models.Model):
         return self.name
 
 
-class ImageSender(models.Model):
-    """A sender whose remote images somebody wants to see without asking (R32). Nobody else knows of it."""
-
-    viewer = models.ForeignKey(User, models.CASCADE, related_name="image_senders")
-    address = models.CharField(max_length=ADDRESS_LENGTH)
-
-    class Meta:
-        ordering = ["address"]
-        constraints = [models.UniqueConstraint(fields=["viewer", "address"], name="image_sender_once")]
-
-    def __str__(self) -> str:
-        return self.address
-
-
 class Correspondence(models.Model):
     """The meeting of a message's From, To or Cc with a customer's address, kept for the index.
 
@@ -366,174 +280,3 @@ class Correspondence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.customer} in {self.role}"
-
-
-class Receipt(models.Model):
-    """A message that a mail server delivered to an account, remembered so that it is not filed twice when it comes again."""
-
-    account = models.ForeignKey(MailAccount, models.CASCADE, related_name="+")
-    digest = models.CharField(max_length=64, help_text="SHA-256 of the envelope's sender and the bytes")
-    received_at = models.DateTimeField(default=timezone.now, db_index=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "digest"], name="delivered_once")]
-
-    def __str__(self) -> str:
-        return self.digest
-
-
-class Backfill(models.Model):
-    """Stored mail of an address that was added to a customer, as far as it still waits to be linked, the newest first."""
-
-    customer = models.ForeignKey(Customer, models.CASCADE, related_name="+")
-    address = models.CharField(max_length=ADDRESS_LENGTH)
-    before = models.BigIntegerField(help_text="the id below which messages are still to be looked at")
-    done = models.PositiveIntegerField(default=0, help_text="links made")
-    created_at = models.DateTimeField(default=timezone.now)
-
-    def __str__(self) -> str:
-        return f"{self.address} of {self.customer}"
-
-
-class Consolidation(models.Model):
-    """Where mail received from customers is put together, of one mailbox: a folder or a label of its owner's (R33).
-
-    Deleting that folder or label ends it. `state` and what follows it are about mail that was there before.
-    """
-
-    class State(models.TextChoices):
-        """How far mail that was there before is put there too."""
-
-        NOT_ASKED = "not_asked", "not asked for"
-        GOING = "going", "going on"
-        DONE = "done", "done"
-        CANCELLED = "cancelled", "cancelled"
-
-    mailbox = models.OneToOneField(Mailbox, models.CASCADE, related_name="consolidation")
-    folder = models.ForeignKey(Folder, models.CASCADE, null=True, related_name="consolidations")
-    label = models.ForeignKey(Label, models.CASCADE, null=True, related_name="consolidations")
-    state = models.CharField(max_length=10, choices=State, default=State.NOT_ASKED)
-    place = models.CharField(max_length=60, blank=True, help_text="the last message that was looked at, newest first")
-    looked_at = models.PositiveBigIntegerField(default=0, help_text="messages of the owner that were looked at")
-    total = models.PositiveBigIntegerField(default=0, help_text="messages that the owner had when it began")
-    put = models.PositiveBigIntegerField(default=0, help_text="messages that were put there")
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(condition=Q(folder=None) ^ Q(label=None), name="consolidated_in_folder_or_label"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def kind(self) -> str:
-        """`folder` or `label`."""
-        return "folder" if self.folder is not None else "label"
-
-    @property
-    def name(self) -> str:
-        """Of the folder or label, as it is called now."""
-        return str(self.folder or self.label)
-
-
-class Notification(models.Model):
-    """Something that a user should know of, until they have cleared it or it is over.
-
-    It holds no words of mail: what it shows of `message` is asked of `sharing.visibility.visible_to` when it is shown.
-    """
-
-    class Kind(models.TextChoices):
-        """What happened."""
-
-        PASSWORD_REJECTED = "password_rejected", "Password rejected"
-        ANSWERED = "answered", "A colleague answered"
-        SENDING_FAILED = "sending_failed", "Not sent"
-        IMPORT_FINISHED = "import_finished", "Import finished"
-
-    user = models.ForeignKey(User, models.CASCADE, related_name="notifications", db_index=False)
-    kind = models.CharField(max_length=20, choices=Kind)
-    at = models.DateTimeField(default=timezone.now)
-    actor = models.ForeignKey(User, models.CASCADE, null=True, related_name="+", help_text="who did it")
-    mailbox = models.ForeignKey(Mailbox, models.CASCADE, null=True, related_name="+")
-    message = models.ForeignKey(Message, models.CASCADE, null=True, related_name="+")
-    customer_import = models.ForeignKey(CustomerImport, models.CASCADE, null=True, related_name="+")
-
-    class Meta:
-        ordering = ["-at", "-id"]
-        indexes = [models.Index(fields=["user", "-at", "-id"], name="notifications_of_user")]
-
-    def __str__(self) -> str:
-        return self.get_kind_display()
-
-
-class Deed(models.Model):
-    """What an owner did to many of their messages, kept for a while so that it can be undone (R31).
-
-    What is too much for one request has a `selection`, which workers walk newest first: `place` is where they are.
-    """
-
-    class Kind(models.TextChoices):
-        """What was done to each message."""
-
-        READ = "read", "marked as read"
-        UNREAD = "unread", "marked as unread"
-        STAR = "star", "starred"
-        UNSTAR = "unstar", "no longer starred"
-        LABEL = "label", "labelled"
-        UNLABEL = "unlabel", "no longer labelled"
-        MOVE = "move", "moved"
-        RESTORE = "restore", "restored"
-        DELETE = "delete", "deleted for good"
-        REMOVE = "remove", "moved, and their folder removed"
-
-    class State(models.TextChoices):
-        """How far it is."""
-
-        WORKING = "working", "Working"
-        DONE = "done", "Done"
-        UNDOING = "undoing", "Being undone"
-        UNDONE = "undone", "Undone"
-
-    owner = models.ForeignKey(User, models.CASCADE, related_name="deeds")
-    kind = models.CharField(max_length=8, choices=Kind)
-    folder = models.ForeignKey(Folder, models.CASCADE, null=True, related_name="+", help_text="where it moved them")
-    label = models.ForeignKey(Label, models.CASCADE, null=True, related_name="+")
-    selection = models.JSONField(default=dict, help_text="what workers do it to; empty if it was done at once")
-    place = models.CharField(max_length=80, blank=True)
-    total = models.PositiveIntegerField(default=0, help_text="messages that were selected")
-    done = models.PositiveIntegerField(default=0, help_text="messages that it changed so far")
-    restored = models.PositiveIntegerField(default=0, help_text="of those, how many undoing has changed back")
-    state = models.CharField(max_length=8, choices=State, default=State.DONE)
-    at = models.DateTimeField(default=timezone.now)
-
-    if TYPE_CHECKING:
-        changes: RelatedManager[Change]
-
-    class Meta:
-        indexes = [models.Index(fields=["id"], condition=Q(state__in=("working", "undoing")), name="deed_to_be_done")]
-
-    def __str__(self) -> str:
-        return f"{self.done} {self.get_kind_display()}"
-
-    @property
-    def is_going_on(self) -> bool:
-        """Whether workers are still busy with it."""
-        return self.state in {self.State.WORKING, self.State.UNDOING}
-
-    @property
-    def can_be_undone(self) -> bool:
-        """Whether undoing it is offered; what deletes for good asks before instead."""
-        return self.done > 0 and self.kind not in {self.Kind.DELETE, self.Kind.REMOVE}
-
-
-class Change(models.Model):
-    """Messages that a deed changed together; where it moved them, the folders from which and to which."""
-
-    deed = models.ForeignKey(Deed, models.CASCADE, related_name="changes")
-    messages = models.JSONField(help_text="ids of the messages")
-    before = models.BigIntegerField(null=True, help_text="the id of the folder they were in")
-    after = models.BigIntegerField(null=True, help_text="the id of the folder they were put into")
-
-    def __str__(self) -> str:
-        return f"{len(self.messages)} of {self.deed_id}"
