@@ -17,6 +17,7 @@ from portal.account_tests import live, review_before_saving
 from portal.mailbox_forms import OutgoingForm
 from portal.requests import configurable_mailbox, member
 from sharing.administering import change_mailbox
+from sharing.modes import modes_of
 
 _SERVER = ("outgoing_host", "outgoing_port", "outgoing_security")
 
@@ -26,9 +27,10 @@ _SERVER = ("outgoing_host", "outgoing_port", "outgoing_security")
 def send_mail_as(request: HttpRequest) -> HttpResponse:
     """Every account of the user, the one that is sent from if nothing else is chosen, and what is missing to send."""
     user = member(request)
+    modes = modes_of(user.organization)
     mailboxes = Mailbox.objects.owned_by(user).connected().select_related("owner")
     context = {
-        "mailboxes": mailboxes,
+        "mailboxes": [(mailbox, modes.of(mailbox)) for mailbox in mailboxes],
         "active": any(mailbox.is_active for mailbox in mailboxes),
         "has_account": has_mail_account(user),
         "tab": "send",

@@ -299,6 +299,17 @@ def test_how_delivery_is_doing_stands_on_the_message(status: str, words: str) ->
         assert "550 No such &lt;user&gt; here" in shown
 
 
+def test_whom_the_server_refused_stands_on_the_message_with_its_words() -> None:
+    """R36: by recipient, to be tried again for them alone."""
+    with server(replies={"gone@acme.example": "550 no such <user>"}) as sink:
+        user = sender_on(sink.port)
+        outgoing = deliver(send(written(user, to="bea@acme.example, gone@acme.example")))
+    shown = page(user, "message", outgoing.pk)
+    assert "Not everybody got this message" in shown
+    assert "no such &lt;user&gt;" in shown.partition("gone@acme.example: ")[2]
+    assert reverse("draft-try-again", args=[outgoing.pk]) in shown
+
+
 def test_nobody_else_sees_how_it_is_doing() -> None:
     """R36: what servers said of recipients is the sender's."""
     user = writer()

@@ -72,6 +72,16 @@ def test_with_a_server_that_works_it_can_be_sent_from(account: Mailbox, server: 
     assert "right" not in page(account.owner, "outgoing-server", account.pk)
 
 
+def test_what_is_sent_from_it_is_nobody_elses_until_its_sharing_is_chosen(
+    account: Mailbox, server: dict[str, Any]
+) -> None:
+    """sharing.md, line 5: the page says so, and leads to the choice."""
+    entered(account.owner, account, server)
+    assert reverse("mailbox-sharing", args=[account.pk]) in page(account.owner, "send-mail-as")
+    factories.share(account, "public")
+    assert reverse("mailbox-sharing", args=[account.pk]) not in page(account.owner, "send-mail-as")
+
+
 def test_a_server_that_fails_is_saved_only_when_that_is_confirmed(account: Mailbox, server: dict[str, Any]) -> None:
     """R12."""
     wrong = server | {"outgoing_password": "wrong"}
