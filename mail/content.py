@@ -9,13 +9,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from mail import files, mime
 from mail.invites import Invite, read_invite
 from mail.notices import notices
 from mail.parsing import AttachedPart, Body, ParsedMessage, decode_text, read_header
 from mail.rendering import Rendered, sanitize
-from mail.reports import Report, read_reports
+from mail.reports import MAX_RECIPIENTS, Report, read_reports
 
 logger = logging.getLogger(__name__)
 
@@ -136,13 +137,14 @@ class Content:
 
     @property
     def reports(self) -> list[Report]:
-        """What mail servers report in it."""
-        return [
+        """What mail servers report in it, about so many recipients at most."""
+        found = (
             report
             for each in self._body.attached
             if each.part.content_type.startswith("message/")
             for report in read_reports(each.part.decoded(), each.part.content_type)
-        ]
+        )
+        return list(islice(found, MAX_RECIPIENTS))
 
     def notices(self, shown: Rendered) -> Sequence[str]:
         """What has to be said about it in words."""

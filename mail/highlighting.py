@@ -5,13 +5,12 @@ What is marked is cut out of the text as it is; templates escape each piece.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from mail.search import TEXT_CHARS
 from mail.search_query import Term, Words
-from mail.words import Word, fold, places
+from mail.words import Word, composed, fold, places
 
 #: Characters of an extract, and of those before the first hit.
 WIDTH, BEFORE = 200, 60
@@ -28,14 +27,14 @@ class Piece(NamedTuple):
 
 def marked(text: str, asked: Words, field: str = "") -> list[Piece]:
     """All of `text`, which is a message's `field`, with the hits marked."""
-    text = unicodedata.normalize("NFC", text)
+    text = composed(text)
     return list(_pieces(text, _hits(text, _terms(asked, field))))
 
 
 def extract(text: str, asked: Words) -> list[Piece]:
     """What stands around the first hit in the text of a message; nothing if there is no hit."""
     terms = _terms(asked, "")
-    text = unicodedata.normalize("NFC", text[:TEXT_CHARS])
+    text = composed(text[:TEXT_CHARS])
     found = _first_hit(text, terms)
     if found is None:
         return []

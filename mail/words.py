@@ -46,6 +46,9 @@ _UNSPACED = (
     "\u3005-\u3007\u3040-\u312f\u31a0-\u31bf\u31f0-\u31ff"  # Kana, Bopomofo
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
+_MARKS = "".join(filter(unicodedata.combining, map(chr, range(0x300, 0x1F000))))
+#: As many marks as Unicode lets stand on one sign (UAX #15, *Stream-Safe Text Format*), and more to come.
+_PILE = re.compile(f"([{_MARKS}]{{30}})(?=[{_MARKS}])")
 _UNSPACED_SIGN = re.compile(f"[{_UNSPACED}]")
 _RUN = re.compile(f"([{_UNSPACED}]+)|[^ {_UNSPACED}]+")
 
@@ -72,9 +75,16 @@ def _folded(sign: str) -> str:
 _FOLDS = _Folds()
 
 
+def composed(text: str) -> str:
+    """`text` in NFC. Where marks pile up without end it is parted invisibly: their order takes time that grows with the
+    square of their number, seconds for the 64,000 of a single message.
+    """
+    return text if text.isascii() else unicodedata.normalize("NFC", _PILE.sub("\\1\u034f", text))
+
+
 def fold(text: str) -> str:
     """The words of `text`, folded, divided by spaces."""
-    return (text if text.isascii() else unicodedata.normalize("NFC", text)).translate(_FOLDS)
+    return composed(text).translate(_FOLDS)
 
 
 def words(text: str) -> list[str]:

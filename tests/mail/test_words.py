@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mail.highlighting import extract
+from mail.search_query import parse
 from mail.words import LONGEST_WORD, fold, phrase, places, words
 
 
@@ -50,6 +54,16 @@ def test_texts_in_other_normal_forms_are_the_same() -> None:
     """Names of files come decomposed from some systems."""
     for text in ("Größe café 한국 が Ёлка", "é" * 100):
         assert words(unicodedata.normalize("NFD", text)) == words(text)
+
+
+@pytest.mark.parametrize("marks", ["\u0301\u0316", "".join(map(chr, range(0x300, 0x340)))], ids=["two", "many"])
+def test_marks_without_end_take_linear_time(marks: str) -> None:
+    """Mail that means harm: sorting them takes seconds."""
+    text = "a" + marks * (65_536 // len(marks))
+    started = time.process_time()
+    assert words(text) == ["a"]
+    assert extract(f"offer {text}", parse("offer", date(2026, 11, 2)).words)[0].is_hit
+    assert time.process_time() - started < 1
 
 
 @given(st.text())
