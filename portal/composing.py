@@ -28,6 +28,7 @@ from sender import composing, files, sending
 from sender.limits import allowance
 from sender.models import Outgoing, Recipient
 from sender.recipients import suggestions
+from sharing.audit import record_opening
 from sharing.visibility import visible_to
 
 #: Key in the session of somebody who writes without formatting.
@@ -68,6 +69,8 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
     user = member(request)
     seen = visible_to(user).select_related("owner", "mailbox", "thread", "folder", "body")
     message = get_object_or_404(seen, pk=pk, is_draft=False)
+    # What is quoted is read, whether or not the message itself was opened.
+    record_opening(user, message, again=False)
     how = request.POST.get("how")
     if how == "forward":
         return _begun(request, lambda: composing.forward(user, message), message)

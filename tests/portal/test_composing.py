@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
-from django.urls import reverse
+from django.urls import resolve, reverse
 
 from accounts.mailboxes import change_mailbox, deactivate, remove_mailbox
 from accounts.models import Mailbox, User
 from mail.models import Folder
 from sender.models import DraftFile, Outgoing
 from sender.sending import send
+from sharing.audit import openings_of
 from tests import factories
 from tests.portal.browsers import browser, page, queries_of
 from tests.sender.senders import deliver, sender_on, server, written
@@ -323,6 +324,22 @@ def test_nobody_else_sees_how_it_is_doing() -> None:
     assert "hidden@y.example" not in shown
     assert "draft" not in shown.partition("<main")[2]
     assert "hidden@y.example" not in page(colleague, "message-full", outgoing.pk)
+
+
+def test_who_answers_or_forwards_a_colleagues_message_has_opened_it() -> None:
+    """R26: what a draft quotes is read there."""
+    owner = writer()
+    factories.customer(organization=owner.organization, addresses=["bea@acme.example"])
+    message = factories.message(mailbox=owner.mailboxes.get(kind="pop3"), sender="bea@acme.example", text="Our offer")
+    colleague = sender_on(25, organization=owner.organization)
+    for how in ("forward", "reply"):
+        assert "Our offer" in current(Outgoing.objects.get(pk=_begun(colleague, message.pk, how))).text
+    assert [entry.actor for entry in openings_of(message)] == [colleague]
+
+
+def _begun(user: User, message: int, how: str) -> int:
+    answer = posted(user, "message-answer", message, how=how)
+    return int(resolve(answer.headers["Location"]).kwargs["pk"])
 
 
 def test_who_got_a_blind_copy_is_shown_to_the_sender() -> None:
