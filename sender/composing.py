@@ -188,6 +188,8 @@ def save_draft(draft: Outgoing, revision: int, *, mailbox: Mailbox | None = None
 def save_as_new(draft: Outgoing, *, mailbox: Mailbox | None = None, **fields: str) -> Outgoing:
     """What was typed in a draft that was changed or sent elsewhere meanwhile, as a draft of its own, with the files.
 
+    What is kept private in the one is in the other.
+
     Raises:
         ValidationError: see `save_draft`.
     """
@@ -196,7 +198,11 @@ def save_as_new(draft: Outgoing, *, mailbox: Mailbox | None = None, **fields: st
         for file in draft.files.all()
     )
     more = {"how": draft.how, "answers": draft.answers, "references": draft.references}
-    return _start(draft.message.owner, mailbox or draft.message.mailbox, fields, kept, is_touched=True, **more)
+    with transaction.atomic():
+        made = _start(draft.message.owner, mailbox or draft.message.mailbox, fields, kept, is_touched=True, **more)
+        made.message.is_private = draft.message.is_kept_private
+        made.message.save(update_fields=["is_private"])
+    return made
 
 
 def refile(draft: Outgoing, mailbox: Mailbox, subject: str) -> None:

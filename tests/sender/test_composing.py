@@ -14,8 +14,9 @@ from accounts.models import Mailbox, User
 from mail.arranging import change_signature
 from mail.models import Folder, Message, Thread
 from sender import composing, files
-from sender.composing import DraftChanged, forward, reply_to, save_draft, start_draft
+from sender.composing import DraftChanged, forward, reply_to, save_as_new, save_draft, start_draft
 from sender.models import DraftFile, Outgoing
+from sharing.policies import keep_private
 from sharing.visibility import visible_to
 from tests import factories
 
@@ -290,3 +291,13 @@ def test_ids_that_could_not_stand_in_a_header_are_left_out(rep: User) -> None:
     raw = b"From: bea@acme.example\r\nReferences: " + ids + b"\r\nMessage-ID: <2@x>\r\n\r\nHi\r\n"
     draft = reply_to(rep, factories.file_raw(rep.mailboxes.get(kind="pop3"), raw))
     assert draft.references == ["ok@x", "2@x"]
+
+
+@pytest.mark.parametrize("kept", ["message", "conversation"])
+def test_what_another_window_overtook_is_as_private_as_the_draft(rep: User, kept: str) -> None:
+    """R26: the private reading wins."""
+    draft = start_draft(rep, to="bea@acme.example", subject="An offer", text="Hello")
+    keep_private(rep, draft.message if kept == "message" else draft.message.thread, True)
+    made = save_as_new(draft, to="bea@acme.example", subject="An offer", text="Better")
+    assert made.pk != draft.pk
+    assert Message.objects.get(pk=made.pk).is_kept_private
