@@ -42,4 +42,4 @@ def page(
         opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         yield opened
         browser.close()
-        assert not spotless or complaints == []
+        assert not spotless or complaints == [], complaints
