@@ -297,7 +297,7 @@ Writing a message (templates/compose/compose.html). Without this script the page
   if (frame) {
     frame.addEventListener("editor-ready", start);
     // Until the editor is there, its name stands for the element with this id.
-    if (frame.contentWindow?.editor?.getHTML) start();
+    if (frame.contentWindow?.editor?.hasFormat) start();
     for (const button of buttons) button.addEventListener("click", () => run(button.dataset.command));
   }
 })();
