@@ -11,7 +11,7 @@ for. Bcc is not in it: whoever may see a message need not be its owner.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -29,7 +29,7 @@ TEXT_CHARS, FIELD_WORDS, MESSAGE_WORDS, OF_ONE_WORD = 64 * 1024, 400, 16_000, 25
 MARKS = {"subject": "\ue000", "from": "\ue001", "to": "\ue002", "cc": "\ue003", "name": "\ue004"}
 #: Stands between what must not look as if it followed each other, and for what is left out.
 _GAP = "\ue00f"
-_PLACES = [f":{place} " for place in range(1, MESSAGE_WORDS + 1)]
+_PLACES = [str(place) for place in range(1, MESSAGE_WORDS + 1)]
 #: The table of FTS5, where the database is SQLite.
 FTS_TABLE = "mail_search"
 
@@ -40,36 +40,41 @@ def sequence(fields: Mapping[str, Iterable[str]], text: str) -> list[str]:
     for name, mark in MARKS.items():
         some: list[str] = []
         for value in fields.get(name, ()):
-            some += [*words(value), _GAP]
+            some += words(value)
+            some.append(_GAP)
             if len(some) > FIELD_WORDS:
                 break
-        some = some[:FIELD_WORDS]
+        del some[FIELD_WORDS:]
         found += some
-        found += (mark + word if word != _GAP else _GAP for word in some)
+        found += [mark + word if word is not _GAP else _GAP for word in some]
     found += words(text[:TEXT_CHARS])
     del found[MESSAGE_WORDS:]
-    if len(found) - len(set(found)) >= OF_ONE_WORD:
-        often = {word for word, count in Counter(found).items() if count > OF_ONE_WORD} - {_GAP}
-        return _thinned(found, often) if often else found
     return found
 
 
-def _thinned(sequence: list[str], often: set[str]) -> list[str]:
-    left = dict.fromkeys(often, OF_ONE_WORD)
+def stored(sequence: Sequence[str]) -> str:
+    """The words as the database takes them; of one word no more than `OF_ONE_WORD`, the first."""
+    if connection.vendor != "postgresql":
+        return " ".join(_thinned(sequence))
+    # Each word with all its places: PostgreSQL would take twice as long to put those of the same word together.
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for word, place in zip(sequence, _PLACES, strict=False):
+        places[word].append(place)
+    places.pop(_GAP, None)
+    return " ".join([f"{word}:{','.join(at[:OF_ONE_WORD])}" for word, at in places.items()])
+
+
+def _thinned(sequence: Sequence[str]) -> Sequence[str]:
+    left = {word: OF_ONE_WORD for word, count in Counter(sequence).items() if count > OF_ONE_WORD and word != _GAP}
+    if not left:
+        return sequence
+    thinned = list(sequence)
     for place, word in enumerate(sequence):
         if word in left:
             left[word] -= 1
             if left[word] < 0:
-                sequence[place] = _GAP
-    return sequence
-
-
-def stored(sequence: Sequence[str]) -> str:
-    """The words as the database takes them."""
-    if connection.vendor != "postgresql":
-        return " ".join(sequence)
-    # Each word with its place; PostgreSQL puts those of the same word together.
-    return "".join([word + place for word, place in zip(sequence, _PLACES, strict=False) if word != _GAP])
+                thinned[place] = _GAP
+    return thinned
 
 
 class WordsField(models.Field):

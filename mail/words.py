@@ -73,6 +73,7 @@ def _folded(sign: str) -> str:
 
 
 _FOLDS = _Folds()
+_ASCII_FOLDS = bytes(ord(_FOLDS[code]) if code < 0x80 and code != ord("\n") else code for code in range(0x100))
 
 
 def composed(text: str) -> str:
@@ -88,16 +89,24 @@ def fold(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of `text`, in order."""
-    found: list[str] = []
-    # By lines, because most are quickly done in most languages: plain ASCII, or without signs to be taken by twos.
-    for line in [text] if text.isascii() else text.split("\n"):
-        folded = fold(line)
-        if folded.isascii() or not _UNSPACED_SIGN.search(folded):
-            found += folded.split()
-        else:
-            found += [word for word, _, _ in _runs(folded)]
-    return [word[:LONGEST_WORD] for word in found]
+    """The words of `text`, in order.
+
+    Filing spends its time here, so the text is folded at once as far as it is ASCII, and only lines that hold other signs
+    are looked at sign by sign.
+    """
+    # Lone surrogates, which no encoding has, divide.
+    folded = text.encode("utf-8", "surrogatepass").translate(_ASCII_FOLDS).decode("utf-8", "surrogatepass")
+    if not folded.isascii():
+        folded = "\n".join([line if line.isascii() else _divided(line) for line in folded.split("\n")])
+    found = folded.split()
+    if len(max(set(found), key=len, default="")) > LONGEST_WORD:
+        return [word[:LONGEST_WORD] for word in found]
+    return found
+
+
+def _divided(line: str) -> str:
+    folded = fold(line)
+    return " ".join(word for word, _, _ in _runs(folded)) if _UNSPACED_SIGN.search(folded) else folded
 
 
 def _runs(folded: str) -> Iterator[tuple[str, int, int]]:
