@@ -35,7 +35,7 @@ def test_every_byte_of_a_mailbox_arrives(endpoint: Endpoint, pipelining: bool) -
     with Pop3Session.open(endpoint, timeout=20, pipelining=pipelining) as session:
         session.login("corpus", dovecot.PASSWORD)
         numbers = [number for number, _ in session.uidl()]
-        got = [item.raw for item in session.retrieve(numbers)]
+        got = [bytes(item.raw) for item in session.retrieve(numbers)]
         session.quit()
     assert got == CORPUS
 

@@ -36,9 +36,10 @@ WORDS = "Harmless words"
 #: The place of the attached message: behind the text, the HTML and what holds them.
 INNER = "4"
 
-#: The elements of the page with what could run or lead away, the content of frames left out; htmx marks what it has seen.
+#: The elements of the page with what could run or lead away, the content of frames left out; htmx marks what it has seen,
+#: and the list of shortcuts is made by the portal's own script.
 _STRUCTURE = """root => [...root.querySelectorAll("*")]
-  .filter(element => !element.closest(".navigation__count, .toasts, head"))
+  .filter(element => !element.closest(".navigation__count, .toasts, #shortcuts, head"))
   .map(element => [element.tagName, element.id, ...element.getAttributeNames().filter(name => name.startsWith("on")),
     element.getAttribute("href") ?? "", element.getAttribute("src") ?? "", element.getAttribute("action") ?? ""].join(" "))"""
 

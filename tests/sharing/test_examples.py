@@ -146,13 +146,13 @@ def test_15_every_kept_link_ends_at_the_next_request_of_a_session_and_of_a_progr
     message = factories.message(
         mailbox=world.john, sender=BEA, html="<p>Hello</p>", attachments=[("offer.txt", "text/plain", b"1000")]
     )
-    attachment = message.attachments.get().pk
+    attachment = message.attachments.get()
     links = [
         f"/mail/messages/{message.pk}/{rest}"
-        for rest in ("", "html/", "raw/", "original/", f"attachments/{attachment}/")
+        for rest in ("", "html/", "raw/", "original/", f"attachments/{attachment.part}/")
     ]
     links += [
-        f"/api/v1/messages/{message.pk}/{rest}" for rest in ("", "raw/", "visibility/", f"attachments/{attachment}/")
+        f"/api/v1/messages/{message.pk}/{rest}" for rest in ("", "raw/", "visibility/", f"attachments/{attachment.pk}/")
     ]
     by_session, by_token = browser(world.adam), program(world.adam)
     kept = [(by_session, link) for link in links] + [(by_token, link) for link in links if "/api/" in link]
