@@ -36,17 +36,18 @@ from api.message_shapes import (
     draft_of,
 )
 from api.pagination import CursorPagination, SearchPagination
-from mail.cursors import Place
 from mail.deeds import delete_message, label_message, mark_message, move_message
 from mail.files import download_type
 from mail.matching import correspondents, has_correspondent
 from mail.models import Message, MessageQuerySet, Thread
 from mail.reading import attachment_bytes, raw_for
 from mail.search_query import MAX_CHARS, parse
+from mail.walking import Row
 from sender.files import read_file
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
-from sharing.searching import Found, Scope, Where, find, mailboxes_in, search_for, today
+from sharing.ranking import texts_of
+from sharing.searching import Order, Scope, Turn, Where, find, mailboxes_in, search_for, today
 from sharing.visibility import Sight, explain, explain_to_colleagues, setting_behind, viewers_of, visible_to
 
 
@@ -54,6 +55,7 @@ class MessageFilter(filters.FilterSet):
     """Which messages are listed. Folders and labels are the caller's own: they never tell where others keep mail."""
 
     search = filters.CharFilter(method="filter_search", max_length=MAX_CHARS, strip=False)
+    order = filters.ChoiceFilter(choices=[(each.value, each.value) for each in Order], method="filter_order")
     customer = IdFilter(method="filter_customer")
     mailbox = IdFilter(field_name="mailbox")
     folder = IdFilter(method="filter_folder")
@@ -77,6 +79,12 @@ class MessageFilter(filters.FilterSet):
         if asked.problems:
             raise ValidationError({"search": list(asked.problems)})
         return asked.narrow(messages)
+
+    def filter_order(self, messages: MessageQuerySet, _: str, order: str) -> MessageQuerySet:
+        """What comes first narrows nothing; without a search nothing matches better than another."""
+        if order == Order.BEST and not self.data.get("search", "").strip():
+            raise ValidationError({"order": ["Only the results of a `search` have a best match."]})
+        return messages
 
     def filter_customer(self, messages: MessageQuerySet, _: str, pk: int) -> MessageQuerySet:
         """Messages whose correspondent it is."""
@@ -169,12 +177,20 @@ class Messages(MessageListView):
     def _filtered(self, messages: MessageQuerySet) -> MessageQuerySet:
         return cast("MessageQuerySet", self.filter_queryset(messages))
 
-    def found(self, place: Place | None) -> Found:
-        """What is searched for, after `place`."""
+    @property
+    def search_order(self) -> Order:
+        """What comes first of what is searched for."""
+        order = self.request.query_params.get("order")
+        return Order(order) if order in set(Order) else Order.NEWEST
+
+    def searched(self, turn: Turn, size: int) -> tuple[list[Row], Turn | None]:
+        """So many messages that are searched for, from `turn` on, and where it goes on."""
         sight = Sight(self.caller)
         asked = search_for(self.caller, parse(self.request.query_params["search"], today(self.caller)), with_trash=True)
         where = Where(mailboxes_in(Scope.ALL, sight), asked.since, asked.before)
-        return find(sight.messages(), self._filtered, sight, where, place, words=asked.words)
+        found = find(sight.messages(), self._filtered, sight, where, turn.place, words=asked.words)
+        texts = texts_of(found.rows, asked.words) if self.search_order == Order.BEST else None
+        return turn.page(found, size, asked.words, texts)
 
 
 class MessageDetail(MessageView):

@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from mail.cursors import Place
+from sharing.searching import Turn
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
@@ -127,19 +128,25 @@ class CursorPagination(BasePagination):
 
 
 class SearchPagination(CursorPagination):
-    """Pages of what is searched for, forwards only. A page may be short, or empty, while `next` leads on."""
+    """Pages of what is searched for, forwards only. A page may be short, or empty, while `next` leads on.
+
+    A cursor holds what a `Turn` does, beside the order that it belongs to.
+    """
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        """The next messages that the view has `found` after the request's `cursor`."""
+        """The messages of the page that the view has `searched` for, from the request's `cursor` on."""
         self._request = request
-        self._ordering = view.ordering
+        self._ordering = (*view.ordering, view.search_order)
         self._previous = None
-        size = self._size(request)
         cursor = request.query_params.get("cursor")
-        found = view.found(Place(*self._read(cursor, queryset)[1]) if cursor else None)
-        rows = found.rows[:size]
-        last = rows[-1].place if len(found.rows) > size else found.end
-        self._next = last and SimpleNamespace(date=last.date, id=last.pk)
+        turn = Turn()
+        if cursor:
+            date, pk, skipped = self._read(cursor, queryset)[1]
+            turn = Turn(Place(date, pk), skipped)
+        rows, following = view.searched(turn, self._size(request))
+        self._next = following and SimpleNamespace(
+            date=following.place.date, id=following.place.pk, **{view.search_order: following.skipped}
+        )
         loaded = {row.pk: row for row in view.get_queryset().filter(pk__in=[row.pk for row in rows])}
         return [loaded[row.pk] for row in rows if row.pk in loaded]
 

@@ -20,10 +20,11 @@ from mail.matching import correspondents
 from mail.models import Attachment, Message
 from mail.search_query import MAX_CHARS, Query, Words, parse
 from portal.requests import ids_in, member
-from sharing.searching import COUNTED, Scope, is_indexing, page_of, search_for, today, with_customer
+from sharing.searching import COUNTED, Order, Scope, SearchPage, is_indexing, page_of, search_for, today, with_customer
 from sharing.visibility import Sight
 
 _SCOPES = {Scope.ALL: "All I can see", Scope.MINE: "My mail", Scope.SHARED: "Shared with me"}
+_ORDERS = {Order.NEWEST: "Newest", Order.BEST: "Best match"}
 _CHIPS = {"has:attachment": "Has attachment", "is:unread": "Unread", "is:starred": "Starred", "after:7d": "Last 7 days"}
 
 
@@ -51,23 +52,26 @@ class Result:
 @login_required
 @require_safe
 def search(request: HttpRequest) -> HttpResponse:
-    """What is found, newest first; while somebody types the results alone, and further ones as rows."""
+    """What is found; while somebody types the results alone, and further ones as rows."""
     user = member(request)
     text = request.GET.get("q", "").replace("\0", "")[: MAX_CHARS + 1]
     scope = Scope(request.GET["in"]) if request.GET.get("in") in set(Scope) else Scope.ALL
+    order = Order(request.GET["order"]) if request.GET.get("order") in set(Order) else Order.NEWEST
     customer = _customer(request, user)
     query = parse(text, today(user))
     context: dict[str, Any] = {
         "q": text,
         "scope": scope,
         "scopes": [(value, label, value == scope) for value, label in _SCOPES.items()],
+        "order": order,
+        "orders": [(value, label, value == order) for value, label in _ORDERS.items()],
         "chips": [_chip(operator, label, text) for operator, label in _CHIPS.items()],
         "customer": customer,
         "query": query,
         "problems": query.problems,
     }
     if not query.is_empty:
-        context |= _found(request, user, query, scope, customer)
+        context |= _found(request, user, query, scope=scope, order=order, customer=customer)
     htmx: Any = request.htmx  # type: ignore[attr-defined]
     if not htmx or htmx.history_restore_request:
         template = "search/search.html"
@@ -78,15 +82,17 @@ def search(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-def _found(request: HttpRequest, user: User, query: Query, scope: Scope, customer: Customer | None) -> dict[str, Any]:
+def _found(
+    request: HttpRequest, user: User, query: Query, *, scope: Scope, order: Order, customer: Customer | None
+) -> dict[str, Any]:
     """A page of results for the template."""
     sight = Sight(user)
     asked = search_for(user, query)
     if customer is not None:
         asked = with_customer(asked, customer)
-    page = page_of(sight, asked, scope, request.GET.get("cursor", ""))
+    page = page_of(sight, asked, scope, request.GET.get("cursor", ""), order)
     return {
-        "results": _results(page.messages, query.words),
+        "results": _results(page, query.words),
         "page": page,
         "counted": COUNTED,
         "problems": asked.problems,
@@ -95,9 +101,9 @@ def _found(request: HttpRequest, user: User, query: Query, scope: Scope, custome
     }
 
 
-def _results(messages: Sequence[Message], words: Words) -> list[Result]:
-    customers = correspondents(messages)
-    files = _files(messages, words)
+def _results(page: SearchPage, words: Words) -> list[Result]:
+    customers = correspondents(page.messages)
+    files = _files(page, words)
     return [
         Result(
             message=message,
@@ -108,18 +114,24 @@ def _results(messages: Sequence[Message], words: Words) -> list[Result]:
             or [Piece(message.snippet, is_hit=False)],
             files=files.get(message.pk, []),
         )
-        for message in messages
+        for message in page.messages
     ]
 
 
-def _files(messages: Sequence[Message], words: Words) -> dict[int, list[list[Piece]]]:
+def _files(page: SearchPage, words: Words) -> dict[int, list[list[Piece]]]:
     """The names of attachments in which something that is searched for stands, marked, by message."""
+    names = page.names if page.names is not None or not words.clauses else _names(page.messages)
+    return {
+        pk: [marked(name, words, "name") for name in some if has_hit(name, words, "name")]
+        for pk, some in (names or {}).items()
+    }
+
+
+def _names(messages: Sequence[Message]) -> dict[int, list[str]]:
     holders = [message.pk for message in messages if message.has_attachments]
-    found: dict[int, list[list[Piece]]] = {}
-    if holders and words.clauses:
-        for part in Attachment.objects.filter(message__in=holders):
-            if has_hit(part.name, words, "name"):
-                found.setdefault(part.message_id, []).append(marked(part.name, words, "name"))
+    found: dict[int, list[str]] = {}
+    for part in Attachment.objects.filter(message__in=holders) if holders else ():
+        found.setdefault(part.message_id, []).append(part.name)
     return found
 
 

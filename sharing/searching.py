@@ -1,4 +1,4 @@
-"""Searching the mail that somebody may see (R31): what a search means for them, and its results newest first.
+"""Searching the mail that somebody may see (R31): what a search means for them, and its results.
 
 Results are candidates of the index, which `visible_to`'s condition judges, a bounded number at a time. Where many
 messages have the words, only the newest of them are taken: as many as the database's own estimate says are enough. So a
@@ -9,7 +9,7 @@ estimate, what it finds never.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -28,6 +28,7 @@ from mail.search_query import Filter, Query, Words
 from mail.walking import COLUMNS, Row, listed
 from mail.words import fold
 from sharing.modes import Mode
+from sharing.ranking import Texts, ranked, texts_of
 from sharing.visibility import Sight
 
 PAGE = 25
@@ -51,6 +52,13 @@ class Scope(StrEnum):
     ALL = "all"
     MINE = "mine"
     SHARED = "shared"
+
+
+class Order(StrEnum):
+    """What comes first; `BEST` within what one look finds."""
+
+    NEWEST = "newest"
+    BEST = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,16 +267,60 @@ def _end_of_window(
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Where a page of results begins: behind `place`, the newest of all if it is None, and `skipped` results of that look."""
+
+    place: Place | None = None
+    skipped: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.place}|{self.skipped}"
+
+    @classmethod
+    def read(cls, text: str) -> Turn:
+        """What `str()` of a turn gave; the first page for anything else."""
+        place, _, number = text.rpartition("|")
+        is_number = number.isascii() and number.isdigit() and len(number) < 5
+        read = Place.read(place) if is_number else None
+        return cls(read, int(number)) if read else cls()
+
+    def page(self, found: Found, size: int, words: Words, texts: Texts | None = None) -> tuple[list[Row], Turn | None]:
+        """The results of a page that begins here, of what the look from here `found`; where the next page begins.
+
+        The best match comes first if `texts` of the results are given, else the newest.
+        """
+        rows = found.rows if texts is None else ranked(found.rows, words, texts)
+        following = self.skipped + size
+        if len(rows) <= following:
+            turn = Turn(found.end) if found.end else None
+        elif texts is None:
+            turn = Turn(rows[following - 1].place)
+        else:
+            # What arrives meanwhile does not move the pages.
+            newest = found.rows[0].place
+            turn = Turn(Place(newest.date, newest.pk + 1), following)
+        return rows[self.skipped : following], turn
+
+
+@dataclass(frozen=True, slots=True)
 class SearchPage:
-    """A page of results and the cursor of the next one. `count` is how many were counted, `is_all` whether there are no more."""
+    """A page of results and the cursor of the next one.
+
+    `count` is how many the look found that it is of, `is_all` whether there are no more; `is_first` whether it is the
+    first page of that look. `names` are those of attachments by message, where they are known already.
+    """
 
     messages: list[Message]
     cursor: str
     count: int
     is_all: bool
+    is_first: bool = True
+    names: Mapping[int, Sequence[str]] | None = None
 
 
-def page_of(sight: Sight, search: Search, scope: Scope = Scope.ALL, cursor: str = "") -> SearchPage:
+def page_of(
+    sight: Sight, search: Search, scope: Scope = Scope.ALL, cursor: str = "", order: Order = Order.NEWEST
+) -> SearchPage:
     """A page of what `search` finds for a viewer; copies once. It may be short, or empty, while there are further ones.
 
     `cursor` is that of the page before; one that can't be read counts as none.
@@ -280,14 +332,16 @@ def page_of(sight: Sight, search: Search, scope: Scope = Scope.ALL, cursor: str 
     where = Where(mailboxes, search.since, search.before)
     if scope == Scope.MINE:
         messages = messages.owned_by(sight.viewer)
-    found = find(messages, search.narrow, sight, where, Place.read(cursor), words=search.words, reader=sight.viewer)
-    shown = [row.pk for row in found.rows[:PAGE]]
-    loaded = Message.objects.select_related("body").in_bulk(shown)
-    is_all = found.end is None
-    following = found.rows[PAGE - 1].place if len(found.rows) > PAGE else found.end
+    turn = Turn.read(cursor)
+    found = find(messages, search.narrow, sight, where, turn.place, words=search.words, reader=sight.viewer)
+    texts = texts_of(found.rows, search.words) if order == Order.BEST else None
+    rows, following = turn.page(found, PAGE, search.words, texts)
+    loaded = Message.objects.select_related("body").in_bulk([row.pk for row in rows])
     return SearchPage(
-        messages=[loaded[pk] for pk in shown if pk in loaded],
+        messages=[loaded[row.pk] for row in rows if row.pk in loaded],
         cursor=str(following or ""),
         count=len(found.rows),
-        is_all=is_all,
+        is_all=found.end is None,
+        is_first=not turn.skipped,
+        names=None if texts is None else {row.pk: texts[row.pk].get("name", []) for row in rows},
     )

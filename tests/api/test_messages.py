@@ -388,6 +388,26 @@ def test_pages_of_a_search_lose_nothing(world: World, monkeypatch: pytest.Monkey
     assert world.viewer.get(MESSAGES, {"search": "pipes", "cursor": "x"}).status_code == 400
 
 
+def test_the_best_match_may_come_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what one look finds, page by page, and again of what is older."""
+    for number in range(5):
+        subject = f"Pipes {number}" if number % 2 else str(number)
+        factories.message(mailbox=world.mailbox, sender=BEA, subject=subject, text="pipes")
+    rows = results(world.viewer, "messages/", search="pipes", order="best", page_size=2)
+    assert [row["subject"] for row in rows] == ["Pipes 3", "Pipes 1", "4", "2", "0"]
+    monkeypatch.setattr(searching, "JUDGED", 3)
+    rows = results(world.viewer, "messages/", search="pipes", order="best", page_size=2)
+    assert [row["subject"] for row in rows] == ["Pipes 3", "4", "2", "Pipes 1", "0"]
+    following = world.viewer.get(MESSAGES, {"search": "pipes", "order": "best", "page_size": 2}).json()["next"]
+    assert world.viewer.get(following.replace("order=best", "order=newest")).status_code == 400
+
+
+def test_only_a_search_has_an_order(world: World) -> None:
+    for query in ({"order": "best"}, {"order": "random", "search": "pipes"}):
+        answer = world.viewer.get(MESSAGES, query)
+        assert (answer.status_code, set(answer.json())) == (400, {"order"})
+
+
 def _queries(client: APIClient, path: str) -> int:
     with CaptureQueriesContext(
         connection,

@@ -18,6 +18,7 @@ def places(mailbox: Mailbox, customer: Customer, message: Message) -> list[str]:
             reverse(name)
             for name in ("home", "answers", "notifications", "mail", "mail-starred", "mail-arrange", "shared", "help")
         ),
+        *(reverse("search", query=query) for query in ({}, {"q": "offer", "order": "best"}, {"q": "offer is:blue"})),
         *(reverse(name) for name in ("email-settings", "mail-account", "mailbox-add", "mail-accounts", "send-mail-as")),
         *(
             reverse(name)

@@ -313,6 +313,65 @@ class TestPaging:
         assert "HX-Request" in results["Vary"]
 
 
+class TestBestMatch:
+    """What fits best comes first, among what one look takes, the same on every database."""
+
+    def test_where_the_words_are_decides(self, ann: Mailbox, zoe: Mailbox) -> None:
+        write(ann, "Steel pipes at last", hours=0)
+        write(ann, "Pipes and steel", hours=1)
+        write(ann, "One", hours=2, sender='"Steel Pipes Ltd" <bea@acme.example>')
+        write(ann, "Two", hours=3, attachments=[("steel-pipes.pdf", "application/pdf", b"..")])
+        write(ann, "Three", hours=4, text="About steel pipes.")
+        write(ann, "Four", hours=5, text="Steel or, as others say, pipes.")
+        expected = ["Steel pipes at last", "One", "Pipes and steel", "Two", "Three", "Four"]
+        for user in (ann.owner, zoe.owner):
+            assert found(user, "steel pipes", order="best") == expected
+        assert found(ann.owner, "steel pipes") == [
+            "Four",
+            "Three",
+            "Two",
+            "One",
+            "Pipes and steel",
+            "Steel pipes at last",
+        ]
+
+    def test_what_fits_alike_comes_the_newest_first(self, ann: Mailbox) -> None:
+        for number in range(4):
+            write(ann, f"Steel {number}", hours=number // 2)
+        assert found(ann.owner, "steel", order="best") == found(ann.owner, "steel")
+        assert found(ann.owner, "is:received", order="best") == found(ann.owner, "is:received")
+
+    def test_hidden_mail_has_no_part_in_it(self, ann: Mailbox, zoe: Mailbox) -> None:
+        """Nor has who got a blind copy."""
+        keep_private(ann.owner, write(ann, "Steel pipes"), True)
+        write(ann, "One", text="steel", bcc=["steel@secret.example"])
+        write(ann, "Two", text="steel", hours=1)
+        assert found(zoe.owner, "steel", order="best") == ["Two", "One"]
+
+    def test_pages_are_of_one_look_and_older_mail_is_compared_on_its_own(
+        self, ann: Mailbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(searching, "PAGE", 2)
+        monkeypatch.setattr(searching, "JUDGED", 5)
+        subjects = ["Steel 0", "1", "2", "Steel 3", "4", "Steel 5", "6"]
+        for number, subject in enumerate(subjects):
+            write(ann, subject, text="steel", hours=number)
+        shown = page(ann.owner, "search", q="steel", order="best")
+        assert "the best match among these newest ones first" in shown
+        context: Any = asked(ann.owner, "steel", order="best").context
+        write(ann, "Steel arrives meanwhile", hours=99)
+        assert found(ann.owner, "steel", order="best", cursor=context["page"].cursor) == ["6", "4", "2", "Steel 0", "1"]
+        assert sorted(found(ann.owner, "steel", order="best")) == sorted([*subjects, "Steel arrives meanwhile"])
+
+    def test_it_takes_no_more_queries(self, ann: Mailbox, zoe: Mailbox) -> None:
+        """Names of attachments, which are read to compare, are not read again to be shown."""
+        for number in range(30):
+            write(ann, f"steel {number}", attachments=[("steel.pdf", "application/pdf", b"..")])
+        for q in ("steel ", "steel 7", "is:received"):
+            assert queries_of(zoe.owner, "search", q=q, order="best") <= 12, q
+        assert page(ann.owner, "search", q="steel", order="best").count("<mark>steel</mark>.pdf") == searching.PAGE
+
+
 def test_chips_put_filters_in_and_out(ann: Mailbox) -> None:
     context: Any = asked(ann.owner, "steel is:unread ").context
     chips = {chip.label: (chip.q, chip.is_on) for chip in context["chips"]}
