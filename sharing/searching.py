@@ -205,10 +205,15 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one look found, newest first; `end` is where it ended, None where there is nothing further."""
+    """What one look found, newest first.
+
+    `end` is where it ended, None where there is nothing further; a look from `start` on finds the same again, whatever
+    arrives meanwhile.
+    """
 
     rows: list[Row]
     end: Place | None
+    start: Place | None
 
 
 def mailboxes_in(scope: Scope, sight: Sight) -> set[int]:
@@ -245,11 +250,12 @@ def find(
         end = list(taken)[-1]
     elif end is not None:
         taken = {each: mark for each, mark in taken.items() if (each.date, each.pk) >= (end.date, end.pk)}
+    start = next((Place(each.date, each.pk + 1) for each in taken), None)
     ids = {each.pk for each in taken}
     # One statement: with the copies of what was taken, which are few, or without.
     which = {"pk__in": ids} if reader is None else {"fingerprint__in": set(taken.values())}
     judged = [Row(*row) for row in narrow(messages).filter(**which).values_list(*COLUMNS)] if ids else []
-    return Found(listed(judged, ids, reader), end)
+    return Found(listed(judged, ids, reader), end, start)
 
 
 def _end_of_window(
@@ -296,9 +302,7 @@ class Turn:
         elif texts is None:
             turn = Turn(rows[following - 1].place)
         else:
-            # What arrives meanwhile does not move the pages.
-            newest = found.rows[0].place
-            turn = Turn(Place(newest.date, newest.pk + 1), following)
+            turn = Turn(found.start, following)
         return rows[self.skipped : following], turn
 
 

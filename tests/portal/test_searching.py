@@ -363,6 +363,18 @@ class TestBestMatch:
         assert found(ann.owner, "steel", order="best", cursor=context["page"].cursor) == ["6", "4", "2", "Steel 0", "1"]
         assert sorted(found(ann.owner, "steel", order="best")) == sorted([*subjects, "Steel arrives meanwhile"])
 
+    def test_hidden_mail_between_pages_loses_nothing(
+        self, ann: Mailbox, zoe: Mailbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Further pages are of the same look, which began with mail that the reader may not see."""
+        monkeypatch.setattr(searching, "PAGE", 1)
+        monkeypatch.setattr(searching, "JUDGED", 4)
+        for number, subject in enumerate(["Steel 0", "Steel 1", "2", "3", "hidden", "hidden"]):
+            message = write(ann, subject, text="steel", hours=number)
+            if subject == "hidden":
+                keep_private(ann.owner, message, True)
+        assert found(zoe.owner, "steel", order="best") == ["3", "2", "Steel 1", "Steel 0"]
+
     def test_it_takes_no_more_queries(self, ann: Mailbox, zoe: Mailbox) -> None:
         """Names of attachments, which are read to compare, are not read again to be shown."""
         for number in range(30):
