@@ -763,6 +763,7 @@ _RANDOM = (
     (re.compile(r"'nonce-[^']+'"), "nonce"),
     (re.compile(r"\d\d:\d\d(:\d\d(\.\d+)?)?"), "time"),
     (re.compile(r'"Seconds" class="number">\d+\.\d'), "seconds"),
+    (re.compile(r"\A/mail/drafts/\d+/\Z"), "a draft that was just begun"),
 )
 
 

@@ -479,7 +479,7 @@ def test_an_attachment_is_reached_through_its_own_message_only(ann: Mailbox, ben
     cleo = factories.mailbox(owner=factories.user(organization=ann.owner.organization), mode="private")
     hidden = factories.message(mailbox=cleo, attachments=[("a.pdf", "application/pdf", b"%PDF")])
     visible = factories.message(mailbox=ann, sender="bea@acme.example")
-    page(ben, "attachment", visible.pk, hidden.attachments.get().pk, status=404)
+    page(ben, "attachment", visible.pk, hidden.attachments.get().part, status=404)
 
 
 def test_a_link_that_was_kept_answers_404_once_the_owner_turns_private(ann: Mailbox, ben: User, bea: Customer) -> None:
