@@ -116,15 +116,15 @@ class Part:
         return bytes(body)
 
     def size(self) -> int:
-        """How many bytes `decoded` has; base64 is counted, a piece at a time, not decoded (to the first padding)."""
+        """How many bytes `decoded` has; base64 is counted, a piece at a time, and only decoded if its padding is no end."""
         if self.fields.first("content-transfer-encoding").strip().lower() != "base64":
             return len(self.decoded())
         digits = 0
         for start in range(0, len(self.body), _COUNTED_BYTES):
-            piece, padding, _ = bytes(self.body[start : start + _COUNTED_BYTES]).partition(b"=")
+            piece, padding, rest = bytes(self.body[start : start + _COUNTED_BYTES]).partition(b"=")
             digits += len(piece.translate(None, _NO_DIGITS))
-            if padding:
-                break
+            if padding and (rest.translate(None, _NO_DIGITS) or start + _COUNTED_BYTES < len(self.body)):
+                return len(self.decoded())
         return digits * 3 // 4
 
 

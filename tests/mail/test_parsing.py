@@ -364,3 +364,13 @@ def test_of_a_text_without_end_only_what_is_shown_is_decoded():
     tracemalloc.stop()
     assert len(text) == parsing.MAX_TEXT_CHARS
     assert peak < 50 << 20
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([b"aGVsbG8", b"=", b"==", b"\r\n", b"?", b"A", b"\xff", b" "]), max_size=30))
+def test_the_size_of_an_attachment_is_that_of_its_bytes_whatever_its_base64(pieces: list[bytes]) -> None:
+    """R32: padding in the midst of it, missing, or all there is."""
+    head = b'Content-Type: image/png; name="a.png"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    raw = head + b"".join(pieces)
+    for attachment in parsing._parse(raw).attachments:
+        assert len(cut_part(raw, attachment.number)[0]) == attachment.size
