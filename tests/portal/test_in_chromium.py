@@ -258,7 +258,7 @@ def test_shared_mail_is_counted_in_the_navigation_and_read(portal: LiveServer) -
     with window(zoe, portal) as page:
         page.goto(portal.url + reverse("home"))
         page.locator("#unread-shared", has_text="1").wait_for()
-        page.get_by_role("link", name="Shared").click()
+        page.get_by_role("navigation", name="Main").get_by_role("link", name="Shared").click()
         page.get_by_role("link", name="An offer").click()
         page.get_by_text("Why can I see this?").click()
         page.get_by_text("is Public since").wait_for()
