@@ -155,7 +155,8 @@ def estimates(*querysets: QuerySet[Any]) -> list[int] | None:
     if connection.vendor != "postgresql":
         return None
     compiled = [rows.values("pk").order_by().query.sql_with_params() for rows in querysets]
-    statement = " UNION ALL ".join(f"({sql})" for sql, _ in compiled)
+    # Each is a plan of its own then, whether it is to run in parallel, is known to be empty, or neither.
+    statement = f"SELECT {', '.join(f'ARRAY({sql})' for sql, _ in compiled)}"
     with connection.cursor() as cursor:
         cursor.execute(
             f"EXPLAIN (FORMAT JSON) {statement}", list(chain.from_iterable(params for _, params in compiled))

@@ -280,3 +280,16 @@ def test_the_planner_is_asked_without_reading(mailbox: Mailbox) -> None:
     )
     told = estimates(found, Message.objects.all())
     assert told is None if connection.vendor == "sqlite" else told is not None and len(told) == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no opinion")
+def test_the_planner_answers_for_each_question_even_if_it_would_ask_in_parallel() -> None:
+    """R31: with very much mail PostgreSQL plans for several workers."""
+    with connection.cursor() as cursor:
+        for name in ("min_parallel_table_scan_size", "parallel_setup_cost", "parallel_tuple_cost"):
+            cursor.execute(f"SET LOCAL {name} = 0")
+        everything = Message.objects.all()
+        told = estimates(everything, everything.filter(pk__lt=0), everything.filter(pk__gt=0))
+    assert told is not None
+    assert len(told) == 3
