@@ -26,7 +26,7 @@ from portal.forms import add_errors
 from portal.requests import ids_in, member, words_in
 from sender import composing, files, sending
 from sender.limits import allowance
-from sender.models import Outgoing, Recipient
+from sender.models import DraftFile, Outgoing, Recipient
 from sender.recipients import suggestions
 from sharing.audit import record_opening
 from sharing.visibility import visible_to
@@ -122,14 +122,9 @@ def draft_save(request: HttpRequest, pk: int) -> HttpResponse:
 def draft_files(request: HttpRequest, pk: int) -> HttpResponse:
     """Put files into a draft, or take one out; the list of files, or for an image of the text its address."""
     found = _own(request, pk)
+    is_inline = "inline" in request.POST
     try:
-        for name in ids_in(request.POST.getlist("detach")):
-            files.detach(get_object_or_404(found.files, pk=name))
-        is_inline = "inline" in request.POST
-        attached = [
-            files.attach(found, file.name or "", file.read(), file.content_type or "", is_inline=is_inline)
-            for file in request.FILES.getlist("attachments")
-        ]
+        attached = _files_changed(request, found, is_inline=is_inline)
     except (NotPossible, ValidationError) as error:
         return HttpResponse(_complaint(error), status=400, content_type="text/plain; charset=utf-8")
     if is_inline and attached:
@@ -245,14 +240,21 @@ def _saves(form: ComposeForm) -> bool:
     return not form.errors
 
 
+def _files_changed(request: HttpRequest, found: Outgoing, *, is_inline: bool = False) -> list[DraftFile]:
+    """Take out of a draft what the form names, and put in what it brings, which is returned."""
+    for pk in ids_in(request.POST.getlist("detach")):
+        files.detach(get_object_or_404(found.files, pk=pk))
+    return [
+        files.attach(found, file.name or "", file.read(), file.content_type or "", is_inline=is_inline)
+        for file in request.FILES.getlist("attachments")
+    ]
+
+
 def _after_saving(request: HttpRequest, form: ComposeForm) -> HttpResponse | None:
     """What the button asks for; None if that could not be done, which the form says then."""
     found, deed = form.draft, request.POST.get("do")
     try:
-        for file in request.FILES.getlist("attachments"):
-            files.attach(found, file.name or "", file.read(), file.content_type or "")
-        for pk in ids_in(request.POST.getlist("detach")):
-            files.detach(get_object_or_404(found.files, pk=pk))
+        _files_changed(request, found)
         if deed == "send":
             return _sent(request, sending.send(found, revision=found.revision))
         if deed == "plain":
