@@ -44,7 +44,8 @@ def account_of(address: str) -> MailAccount:
     Raises:
         NotDeliverable: unknown, deactivated.
     """
-    mailbox = Mailbox.objects.filter(kind=Mailbox.Kind.CRM_MAIL, email_address=normalize_address(address) or "")
+    connected = Mailbox.objects.connected().filter(kind=Mailbox.Kind.CRM_MAIL)
+    mailbox = connected.filter(email_address=normalize_address(address) or "")
     account = MailAccount.objects.select_related("mailbox__owner__organization").filter(mailbox__in=mailbox).first()
     if account is None:
         raise NotDeliverable("unknown", "Nobody here has this address.")
@@ -56,7 +57,7 @@ def account_of(address: str) -> MailAccount:
 def local_recipients(organization: Organization, addresses: Iterable[str]) -> list[str]:
     """Those of `addresses` whose mail is delivered here instead of being sent to a server, spelled as they were given.
 
-    They are the CRM Mail addresses of the organisation's active users, if it has chosen that
+    They are the addresses of CRM Mail accounts, not removed, of the organisation's active users, if it has chosen that
     (`Organization.delivers_locally`); else none.
     """
     if not organization.delivers_locally:
@@ -64,6 +65,7 @@ def local_recipients(organization: Organization, addresses: Iterable[str]) -> li
     normalized = {address: normalize_address(address) for address in addresses}
     here = set(
         Mailbox.objects.for_organization(organization)
+        .connected()
         .filter(
             kind=Mailbox.Kind.CRM_MAIL,
             owner__is_active=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.dispatch import Signal
 
 from accounts.mailboxes import remove_mailbox
 from accounts.models import Mailbox
@@ -13,6 +14,8 @@ from mail.threads import hold
 
 #: How many messages go in one transaction.
 BATCH = 200
+#: Sent inside the transaction, before it deletes them, with the ids of the `messages`.
+messages_go = Signal()
 
 
 def delete_for_good(found: Sequence[tuple[int, int]]) -> int:
@@ -21,7 +24,7 @@ def delete_for_good(found: Sequence[tuple[int, int]]) -> int:
 
     A conversation goes with its last one, unless it is kept private: what answers it later must be private too.
     """
-    Message.objects.filter(pk__in=[pk for pk, _ in found]).delete()
+    _delete({pk for pk, _ in found})
     Thread.objects.filter(pk__in={thread for _, thread in found}, is_private=False, messages=None).delete()
     return len(found)
 
@@ -55,6 +58,11 @@ def _delete_batch(mailbox: Mailbox) -> int:
         hold(mailbox.owner_id)
         batch = Message.objects.filter(mailbox=mailbox).order_by("pk").values_list("pk", "thread")[:BATCH]
         messages, threads = {pk for pk, _ in batch}, {thread for _, thread in batch}
-        Message.objects.filter(pk__in=messages).delete()
+        _delete(messages)
         Thread.objects.filter(pk__in=threads, messages=None).delete()
     return len(messages)
+
+
+def _delete(messages: set[int]) -> None:
+    messages_go.send(sender=Message, messages=messages)
+    Message.objects.filter(pk__in=messages).delete()

@@ -12,9 +12,11 @@ class SenderConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """What a server hands back was sent: it is in doubt no more."""
+        """What a server hands back was sent: it is in doubt no more. What is deleted unsent is given back to the limit."""
         from mail.drafts import came_back
+        from mail.removal import messages_go
         from sender.models import Outgoing
+        from sender.outcome import forget
         from sender.sending import settle_unknown
 
         def settle(messages: Any, **_: Any) -> None:
@@ -22,4 +24,8 @@ class SenderConfig(AppConfig):
             for outgoing in in_doubt.select_related("message__owner"):
                 settle_unknown(outgoing, arrived=True)
 
+        def uncount(messages: Any, **_: Any) -> None:
+            forget(messages)
+
         came_back.connect(settle, weak=False, dispatch_uid="sender.came_back")
+        messages_go.connect(uncount, weak=False, dispatch_uid="sender.messages_go")

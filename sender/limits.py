@@ -88,7 +88,7 @@ def take(organization: Organization, recipients: int, now: datetime | None = Non
 
 
 def give_back(organization: Organization, day: date, recipients: int) -> None:
-    """Give back what was taken for a message that nobody tried to deliver."""
+    """Give back what was taken for a message that nobody will get."""
     taken = DaySends.objects.filter(organization=organization, day=day, recipients__gte=recipients)
     taken.update(recipients=F("recipients") - recipients)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from mail import drafts, notifying
 from sender.composing import refile
 from sender.limits import give_back
@@ -27,9 +29,8 @@ def note_accepted(current: Outgoing) -> None:
 
 
 def withdraw(current: Outgoing) -> None:
-    """Make it a draft again; if nobody tried to deliver it yet, it no longer counts on the limit."""
-    is_untried = current.queued_at is not None and current.attempts == 0
-    day, recipients = current.counted_on if is_untried else None, current.recipients.count()
+    """Make a draft of what nobody has got again; it no longer counts on the limit (R37)."""
+    day, recipients = current.counted_on, current.recipients.count()
     current.recipients.all().delete()
     current.status = Status.DRAFT
     current.revision += 1
@@ -41,6 +42,16 @@ def withdraw(current: Outgoing) -> None:
     # Last, as sending takes it last: two messages of one sender would else wait for each other.
     if day is not None:
         give_back(current.message.owner.organization, day, recipients)
+
+
+def forget(messages: Collection[int]) -> None:
+    """These messages are deleted for good next, in the caller's transaction: what nobody has got of them no longer counts
+    on the limit (R37). A worker that has one in hand has noted by then that somebody may have it, or ends without sending.
+    """
+    counted = Outgoing.objects.filter(pk__in=messages, counted_on__isnull=False).exclude(status=Status.SENT)
+    for current in counted.select_for_update(of=("self",)).select_related("message__owner__organization").order_by("pk"):
+        if current.counted_on is not None and not is_out(current):
+            give_back(current.message.owner.organization, current.counted_on, current.recipients.count())
 
 
 def close(current: Outgoing) -> None:

@@ -32,6 +32,8 @@ GIVE_UP = timedelta(days=2)
 #: Retries and leases stay well below.
 _TOO_FAR = timedelta(hours=3)
 _GAVE_UP = "The mail servers took it at no try in two days. {}"
+_DEACTIVATED = "The account was deactivated before the message was sent."
+_IN_TRASH = "The message was put into Trash before it was sent to this address."
 _DOUBTFUL = (
     "The connection ended after the message was handed over and before the server said that it has it. It may have "
     "arrived or not: ask a recipient, or look at your provider's folder for sent mail, before you send it again."
@@ -39,35 +41,39 @@ _DOUBTFUL = (
 
 
 def due() -> OutgoingQuerySet:
-    """The messages whose time has come, of active users, the longest overdue first.
+    """The messages whose time has come, the longest overdue first.
 
     A time further ahead than any is set comes from a clock that was wrong: it counts as come.
     """
-    return Outgoing.objects.filter(_has_come("due_at"), status=Status.QUEUED, message__owner__is_active=True).order_by(
-        "due_at"
-    )
+    return Outgoing.objects.filter(_has_come("due_at"), status=Status.QUEUED).order_by("due_at")
 
 
 def claim(pk: int) -> Outgoing | None:
-    """Take a due message for this worker, or None: somebody has it, it was taken back, or its owner put it into Trash."""
+    """Take a due message for this worker, or None: somebody has it, it was taken back, or nobody is to get it any more.
+
+    What its owner has put into Trash is a draft again. What waited when its owner was deactivated has failed, so that it
+    does not go out, long outdated, when they are active again (R2): they are asked.
+    """
     token = uuid.uuid4()
     with transaction.atomic():
-        if not due().filter(pk=pk).exists():
-            return None
-        # Asked again of the row itself: an UPDATE looks at other tables before it has the row.
-        still = Outgoing.objects.filter(_has_come("due_at"), pk=pk, status=Status.QUEUED)
-        if not still.update(
-            status=Status.SENDING, lease_token=token, lease_until=_lease_end(), attempts=F("attempts") + 1
+        if (
+            not due()
+            .filter(pk=pk)
+            .update(status=Status.SENDING, lease_token=token, lease_until=_lease_end(), attempts=F("attempts") + 1)
         ):
             return None
         related = ("message__owner__organization", "message__mailbox__owner", "message__thread", "message__folder")
         claimed = Outgoing.objects.select_related(*related).get(pk=pk)
-        if claimed.message.folder.kind != Folder.Kind.TRASH:
+        folder = claimed.message.folder
+        is_in_trash = folder.kind == Folder.Kind.TRASH
+        if claimed.message.owner.is_active and not is_in_trash:
             return claimed
-        trash = claimed.message.folder
-        claimed.attempts -= 1
-        withdraw(claimed)
-        Message.objects.filter(pk=pk).update(folder=trash)
+        if is_in_trash and not is_out(claimed):
+            withdraw(claimed)
+            Message.objects.filter(pk=pk).update(folder=folder)
+        else:
+            _stop(claimed, _IN_TRASH if is_in_trash else _DEACTIVATED)
+            claimed.save()
     return None
 
 
@@ -151,8 +157,8 @@ def recover() -> None:
 def in_doubt(claimed: Outgoing) -> None:
     """Nobody can know whether the server has what was handed over."""
     with transaction.atomic():
-        current = Outgoing.objects.select_for_update(of=("self",)).select_related("message__owner").get(pk=claimed.pk)
-        if current.lease_token == claimed.lease_token and current.status == Status.SENDING:
+        current = _mine(claimed).select_for_update(of=("self",)).select_related("message__owner").first()
+        if current is not None:
             doubt(current)
             current.save()
 
@@ -169,17 +175,20 @@ def _go_on(current: Outgoing) -> None:
     if is_out(current):
         note_accepted(current)
     now = timezone.now()
-    left = list(current.recipients.filter(state=State.OPEN))
-    if left and current.queued_at is not None and now - current.queued_at > GIVE_UP:
-        for recipient in left:
-            recipient.state, recipient.words = State.REFUSED, _GAVE_UP.format(recipient.words or current.words).strip()
-            recipient.save()
-        left = []
-    if left:
+    is_left = current.recipients.filter(state=State.OPEN).exists()
+    if is_left and (current.queued_at is None or now - current.queued_at <= GIVE_UP):
         current.status, current.due_at = Status.QUEUED, now + _back_off(current.attempts)
         current.lease_token = current.lease_until = None
     else:
-        close(current)
+        _stop(current, _GAVE_UP)
+
+
+def _stop(current: Outgoing, reason: str) -> None:
+    """Try nobody else: the message is closed, with the `reason` beside everybody who is left."""
+    for recipient in current.recipients.filter(state=State.OPEN):
+        recipient.state, recipient.words = State.REFUSED, reason.format(recipient.words or current.words).strip()
+        recipient.save()
+    close(current)
 
 
 def _back_off(attempts: int) -> timedelta:

@@ -81,7 +81,7 @@ def send(draft: Outgoing, *, revision: int | None = None, undo_seconds: int = UN
 
 
 def take_back(outgoing: Outgoing) -> Outgoing:
-    """Make a message that nobody has got a draft again. One whose delivery was not tried no longer counts on the limit.
+    """Make a message that nobody has got a draft again; it no longer counts on the limit.
 
     Raises:
         NotPossible: it is being sent just now, or somebody has it already.

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import override_settings
 from django.utils import timezone
 
+from accounts.mailboxes import NotPossible
 from accounts.models import User
 from accounts.organizations import deactivate_user
-from sender import limits
+from mail.deeds import delete_message
+from sender import limits, scheduling
+from sender.leases import LeaseLost
 from sender.limits import LimitReached, allowance, take
 from sender.models import DaySends, Outgoing
 from sender.sending import send, take_back, try_again
@@ -99,8 +104,8 @@ def test_the_day_is_that_of_the_organisations_time_zone(zone: str, before: str, 
 
 
 @pytest.mark.django_db
-def test_what_was_taken_back_in_time_does_not_count_what_was_tried_does() -> None:
-    """R37."""
+def test_what_nobody_got_does_not_count_once_it_is_taken_back() -> None:
+    """R37: whether a server was asked or not."""
     with server(replies={"DATA": "554 no"}) as sink:
         user = sender_on(sink.port)
         take_back(send(written(user)))
@@ -111,7 +116,65 @@ def test_what_was_taken_back_in_time_does_not_count_what_was_tried_does() -> Non
         assert allowance(user.organization).used == 1
         deliver(outgoing)
         take_back(outgoing)
-        assert allowance(user.organization).used == 1
+        assert allowance(user.organization).used == 0
+
+
+@pytest.mark.django_db
+def test_what_is_deleted_for_good_before_anybody_got_it_does_not_count() -> None:
+    """R37: waiting or refused; what somebody has, or may have, does."""
+    with server(replies={"refused@x.example": "550 no"}) as sink:
+        user = sender_on(sink.port)
+        waits = send(written(user, to="a@x.example, b@x.example"))
+        failed = deliver(send(written(user, to="refused@x.example")))
+        half = deliver(send(written(user, to="a@x.example, refused@x.example")))
+        doubtful = send(written(user))
+        Outgoing.objects.filter(pk=doubtful.pk).update(status="unknown")
+        doubtful.recipients.update(state="handed_over")
+        assert allowance(user.organization).used == 6
+        for outgoing, left in ((waits, 4), (failed, 3), (half, 3), (doubtful, 3)):
+            delete_message(outgoing.message)
+            assert delete_message(outgoing.message)
+            assert allowance(user.organization).used == left
+    assert not Outgoing.objects.exists()
+
+
+@pytest.mark.django_db
+def test_what_a_worker_has_in_hand_is_not_sent_once_it_is_deleted_for_good() -> None:
+    """R37: so that it need not count."""
+    with server() as sink:
+        user = sender_on(sink.port)
+        outgoing = send(written(user))
+        Outgoing.objects.update(due_at=timezone.now())
+        claimed = scheduling.claim(outgoing.pk)
+        assert claimed is not None
+        delete_message(outgoing.message)
+        assert delete_message(outgoing.message)
+        with pytest.raises(LeaseLost):
+            scheduling.hand_over(claimed, ["bea@acme.example"])
+        scheduling.in_doubt(claimed)
+        scheduling.finish(claimed, taken=["bea@acme.example"])
+    assert allowance(user.organization).used == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_taken_back_and_deleted_at_once_it_is_given_back_once() -> None:
+    """R37: race-free."""
+    user = sender_on(1)
+    send(written(user))
+    together = threading.Barrier(2)
+    outgoing = send(written(user, to="a@x.example, b@x.example, c@x.example"))
+    delete_message(outgoing.message)
+
+    def alone(deed: Callable[[], object]) -> None:
+        together.wait(30)
+        # Whoever comes second finds nothing to do, or is told by the database to let the other go first.
+        with contextlib.suppress(NotPossible, Outgoing.DoesNotExist, OperationalError):
+            deed()
+        connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(alone, (lambda: take_back(outgoing), lambda: delete_message(outgoing.message))))
+    assert DaySends.objects.get().recipients == 1
 
 
 @pytest.mark.django_db

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from mail import blobs
+from mail.delivering import NotDeliverable, account_of
 from mail.models import Folder, Message
 from sender import delivery, scheduling
 from sender.models import Outgoing, Recipient
@@ -119,11 +120,17 @@ def test_a_worker_that_dies_between_the_colleague_and_the_server_doubles_nothing
     assert Message.objects.owned_by(ben).count() == 1
 
 
-def test_a_colleague_whose_account_takes_no_mail_is_the_server_s_business() -> None:
-    """R2: who is deactivated is known to the organisation's server, or is not."""
+@pytest.mark.parametrize("why", ["deactivated", "removed"])
+def test_a_colleague_whose_account_takes_no_mail_is_the_server_s_business(why: str) -> None:
+    """R2: who is deactivated, or whose account was removed, is known to the organisation's server, or is not."""
     with server() as sink:
         user, ben = people(sink.port)
-        User.objects.filter(pk=ben.pk).update(is_active=False)
+        if why == "deactivated":
+            User.objects.filter(pk=ben.pk).update(is_active=False)
+        else:
+            ben.mailboxes.update(removed_at=timezone.now())
+        with pytest.raises(NotDeliverable):
+            account_of(BEN)
         deliver(send(written(user, to=BEN)))
     assert sink.accepted[0].recipients == [BEN]
     assert not Message.objects.owned_by(ben).exists()

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.mailboxes import NotPossible, remove_mailbox
 from accounts.models import User
-from accounts.organizations import deactivate_user
+from accounts.organizations import deactivate_user, reactivate_user
 from mail import blobs
 from mail.deeds import delete_message, move_message
 from mail.models import Folder, Message, Notification
@@ -285,15 +285,34 @@ def test_words_that_hold_the_password_are_not_kept() -> None:
     assert "secret" not in outgoing.words + str(people(outgoing))
 
 
-def test_a_deactivated_users_mail_waits() -> None:
-    """R2."""
+def test_what_waits_when_its_sender_is_deactivated_is_not_sent_when_they_are_back() -> None:
+    """R2: weeks later nobody wants it to go out by itself; the sender finds it, with the reason, and decides."""
     with server() as sink:
         user = sender_on(sink.port)
         factories.user(organization=user.organization, role="admin")
         outgoing = send(written(user))
         deactivate_user(user)
-        assert deliver(outgoing).status == Status.QUEUED
-        assert sink.accepted == []
+        assert deliver(outgoing).status == Status.FAILED
+        reactivate_user(user)
+        outgoing = deliver(outgoing)
+        assert (outgoing.status, sink.accepted) == (Status.FAILED, [])
+        assert people(outgoing)["bea@acme.example"][1] == "The account was deactivated before the message was sent."
+        assert deliver(try_again(outgoing)).status == Status.SENT
+
+
+def test_what_some_have_got_stays_as_it_was_sent_when_it_is_put_into_trash() -> None:
+    """R36: the others don't get it, which the message says."""
+    with server(replies={"later@x.example": "451 later"}) as sink:
+        outgoing = deliver(send(written(sender_on(sink.port), to="bea@acme.example, later@x.example", text="As sent")))
+        assert outgoing.status == Status.QUEUED
+        raw = blobs.read(outgoing.message)
+        sink.replies.clear()
+        delete_message(outgoing.message)
+        outgoing = deliver(outgoing)
+        assert len(sink.accepted) == 1
+    assert (outgoing.status, outgoing.message.folder.kind) == (Status.SENT, Folder.Kind.TRASH)
+    assert blobs.read(outgoing.message) == raw
+    assert people(outgoing)["later@x.example"][1].startswith("The message was put into Trash")
 
 
 def test_a_conversation_that_was_kept_private_while_it_was_written_stays_private() -> None:
