@@ -131,7 +131,7 @@ def tidy(
         elif kind == "end":
             writer.end(value)
         elif value in tags:
-            written = _attributes(rest)
+            written = attributes_of(rest)
             allowed = {*attributes.get(value, ()), *attributes.get("*", ())} & written.keys()
             writer.start(
                 value, {**{name: written[name] for name in written if name in allowed}, **addition(value, written)}
@@ -140,7 +140,7 @@ def tidy(
     return "".join(writer.pieces)
 
 
-def _attributes(written: str) -> dict[str, str]:
+def attributes_of(written: str) -> dict[str, str]:
     """The attributes of a start tag, by lower-case name, the first of each; very long ones are left out."""
     found: dict[str, str] = {}
     for name, *values in _ATTRIBUTE.findall(written):

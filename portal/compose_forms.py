@@ -75,12 +75,12 @@ class ComposeForm(forms.Form):
 
     @property
     def typed(self) -> dict[str, Any]:
-        """What to hand to `sender.composing.save_draft`: HTML where there is some, else the text."""
+        """What to hand to `sender.composing.save_draft`: HTML where there is some, else the text if there is a field of it."""
         fields = {name: self.cleaned_data.get(name, "") for name in ("to", "cc", "bcc", "subject")}
         html = self.cleaned_data.get("html", "")
         if html.strip():
             fields["html"] = with_content_ids(self.draft, html)
-        else:
+        elif "text" in self.data:
             fields["text"] = self.cleaned_data.get("text", "").replace("\r\n", "\n")
         if self.cleaned_data.get("mailbox"):
             fields["mailbox"] = self.cleaned_data["mailbox"]

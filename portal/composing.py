@@ -18,7 +18,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.mailboxes import NotPossible
-from mail.html_text import html_to_text
 from mail.models import Message
 from portal.compose_forms import ComposeForm, html_for_editor
 from portal.displaying import SANDBOX, under_policy
@@ -259,7 +258,7 @@ def _after_saving(request: HttpRequest, form: ComposeForm) -> HttpResponse | Non
             return _sent(request, sending.send(found, revision=found.revision))
         if deed == "plain":
             request.session[_PLAIN] = True
-            composing.save_draft(found, found.revision, text=html_to_text(found.html) if found.html else found.text)
+            composing.save_draft(found, found.revision, text=found.text)
         elif deed == "rich":
             request.session.pop(_PLAIN, None)
             composing.save_draft(found, found.revision, html=html_for_editor(found) or "<div><br></div>")

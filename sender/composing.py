@@ -24,7 +24,6 @@ from mail import drafts
 from mail.accounts import has_mail_account
 from mail.deeds import delete_message, move_message
 from mail.filing import Arrival, storable
-from mail.html_text import html_to_text
 from mail.models import Folder, MailAccount, Message, Participant
 from mail.parsing import MAX_HTML_CHARS, MAX_TEXT_CHARS, ParsedMessage, ParsedParticipant
 from mail.rendering import TooLarge, clean_written
@@ -33,6 +32,7 @@ from sender.addressing import Person, one_line, read_people, typed
 from sender.building import File
 from sender.files import keep, read_file, require_draft
 from sender.models import Outgoing
+from sender.plain_text import plain_text
 
 MAX_SUBJECT_CHARS = 900
 MAX_TYPED_CHARS = 100_000
@@ -327,7 +327,7 @@ def _content(fields: dict[str, str], images: dict[str, str]) -> dict[str, str]:
             raise ValidationError(
                 {"html": ["The formatting is too much for a message. Paste it as plain text."]}
             ) from None
-        content.setdefault("text", html_to_text(content["html"]))
+        content.setdefault("text", plain_text(content["html"]))
     elif "text" in content or "html" in content:
         content["html"] = ""
     return content

@@ -49,7 +49,8 @@ def forget(messages: Collection[int]) -> None:
     on the limit (R37). A worker that has one in hand has noted by then that somebody may have it, or ends without sending.
     """
     counted = Outgoing.objects.filter(pk__in=messages, counted_on__isnull=False).exclude(status=Status.SENT)
-    for current in counted.select_for_update(of=("self",)).select_related("message__owner__organization").order_by("pk"):
+    locked = counted.select_for_update(of=("self",)).select_related("message__owner__organization")
+    for current in locked.order_by("pk"):
         if current.counted_on is not None and not is_out(current):
             give_back(current.message.owner.organization, current.counted_on, current.recipients.count())
 

@@ -7,6 +7,8 @@ Writing a message (templates/compose/compose.html). Without this script the page
 - Files are dropped, pasted or chosen, and sent to data-attaches one by one, with progress. An image that is pasted into the
   editor stands in the text.
 - Once the draft was changed or sent elsewhere nothing is saved any more; #compose-outdated says so and offers what to do.
+- Who is signed out meanwhile (data-signs-in is where one signs in) is told so by #compose-signed-out, keeps what is written,
+  and has it saved as soon as they have signed in in another tab.
 - Before a message without subject or without the attachment that its text speaks of is sent, #compose-question asks, once.
 */
 "use strict";
@@ -18,8 +20,35 @@ Writing a message (templates/compose/compose.html). Without this script the page
   const plain = form.elements.text;
   const status = document.getElementById("compose-status");
   const files = () => document.getElementById("compose-files");
-  const token = form.elements.csrfmiddlewaretoken.value;
   let editor = null;
+
+  // --- being signed out -------------------------------------------------------------------------------------------
+  const signedOut = document.getElementById("compose-signed-out");
+  const isSignIn = (url) => new URL(url, location).pathname === form.dataset.signsIn;
+  const token = () => form.elements.csrfmiddlewaretoken.value;
+  /* Signing in again makes the tokens of this page worthless: those of the same page as it is now take their place. */
+  const renewTokens = async () => {
+    const page = await fetch(location.href);
+    if (!page.ok || isSignIn(page.url)) return false;
+    const { body } = new DOMParser().parseFromString(await page.text(), "text/html");
+    document.body.setAttribute("hx-headers", body.getAttribute("hx-headers"));
+    form.elements.csrfmiddlewaretoken.value = body.querySelector("[name=csrfmiddlewaretoken]").value;
+    return true;
+  };
+  const post = async (url, body, options) => {
+    body.delete("csrfmiddlewaretoken");
+    const send = () => fetch(url, { method: "POST", body, headers: { "X-CSRFToken": token() }, ...options });
+    const answer = await send();
+    return answer.status === 403 && (await renewTokens()) ? send() : answer;
+  };
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    if (!isSignIn(event.detail.xhr.responseURL)) return;
+    event.preventDefault();
+    signedOut.hidden = false;
+  });
+  document.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.xhr.status === 403) renewTokens();
+  });
 
   // --- saving -----------------------------------------------------------------------------------------------------
   const SAVE_AFTER = 1200;
@@ -32,23 +61,37 @@ Writing a message (templates/compose/compose.html). Without this script the page
   const fill = () => {
     if (editor) form.elements.html.value = editor.getHTML();
   };
+  /* Until the editor is there, what is written stays as it was saved, formatting and all. */
+  const isTextAsSaved = () => frame && !editor && plain.value === plain.defaultValue;
   const say = (words, isWrong = false) => {
     status.textContent = words;
     status.classList.toggle("is-wrong", isWrong);
+    status.classList.toggle("muted", !isWrong);
   };
   /* Whether what is written may be saved while the page is left; browsers bound how much that is. */
   const outlivesPage = () => (form.elements.html?.value.length ?? 0) + plain.value.length < 30000;
-  const save = async () => {
+  /* Saves what was changed, or with `anyway` whatever there is: that tells, too, whether the server takes anything more. */
+  const save = async (anyway = false) => {
     clearTimeout(pause);
     if (saving) await saving;
-    if (!isChanged || isOutdated) return !isOutdated;
+    if (!(isChanged || anyway) || isOutdated) return !isOutdated;
     isChanged = false;
     fill();
     const body = new FormData(form);
     body.delete("attachments");
-    saving = fetch(form.dataset.saves, { method: "POST", body, keepalive: outlivesPage() })
+    if (isTextAsSaved()) body.delete("text");
+    saving = post(form.dataset.saves, body, { keepalive: outlivesPage() })
       .then(async (answer) => {
         isUnreachable = false;
+        signedOut.hidden = !isSignIn(answer.url);
+        const isGone = [403, 404].includes(answer.status);
+        if (isGone || !signedOut.hidden) {
+          isChanged = true;
+          const reason = isGone ? "this draft was deleted, or you are signed in as somebody else" : "you are signed out";
+          say(`Not saved: ${reason}.`, true);
+          pause = setTimeout(save, 5 * SAVE_AFTER);
+          return false;
+        }
         const told = await answer.json();
         if (!answer.ok) {
           isOutdated = answer.status === 409;
@@ -80,14 +123,17 @@ Writing a message (templates/compose/compose.html). Without this script the page
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
   document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "hidden" && isChanged) save();
+    if (isChanged && (document.visibilityState === "hidden" || !signedOut.hidden)) save();
+  });
+  window.addEventListener("focus", () => {
+    if (!signedOut.hidden) save(true);
   });
   let isLeaving = false;
   let isUnreachable = false;
   window.addEventListener("beforeunload", (event) => {
     if (isLeaving || !isChanged) return;
     fill();
-    if (isOutdated || isUnreachable || !outlivesPage()) event.preventDefault();
+    if (isOutdated || isUnreachable || !signedOut.hidden || !outlivesPage()) event.preventDefault();
     save();
   });
 
@@ -149,20 +195,21 @@ Writing a message (templates/compose/compose.html). Without this script the page
     });
     inside.addEventListener("keydown", keys);
     for (const name of ["dragover", "drop"]) inside.addEventListener(name, dropped, true);
-    if (frame.dataset.editor === "focus") editor.focus();
+    if (beginsBelow) editor.focus();
     showState();
   };
   // --- files ------------------------------------------------------------------------------------------------------
   const attach = async (chosen) => {
-    if (!chosen.length || !(await save())) return;
+    if (!chosen.length || !(await save(true))) return;
     for (const file of chosen) await send(file);
   };
   /* An image that was pasted stands in the text; its address is that of the file that is kept with the draft. */
   const insert = async (image) => {
+    if (!(await save(true))) return undefined;
     const body = new FormData();
     body.append("attachments", image, image.name || "image.png");
     body.append("inline", "1");
-    const answer = await fetch(form.dataset.attaches, { method: "POST", body, headers: { "X-CSRFToken": token } });
+    const answer = await post(form.dataset.attaches, body);
     if (!answer.ok) return say(answer.status === 400 ? await answer.text() : "The image could not be added.", true);
     editor.insertImage((await answer.json()).url, { alt: "" });
     return changed();
@@ -197,7 +244,7 @@ Writing a message (templates/compose/compose.html). Without this script the page
       });
       request.addEventListener("error", () => failed("Could not be attached: the server can’t be reached."));
       request.open("POST", form.dataset.attaches);
-      request.setRequestHeader("X-CSRFToken", token);
+      request.setRequestHeader("X-CSRFToken", token());
       request.setRequestHeader("HX-Request", "true");
       const body = new FormData();
       body.append("attachments", file);
@@ -281,10 +328,12 @@ Writing a message (templates/compose/compose.html). Without this script the page
         return;
       }
     }
-    // What is written is saved first: if that fails it stays in this window, unless it is to go.
-    const isSaved = await save();
+    // What is written is saved first: if that fails it stays in this window, unless it is to go. Where nothing was
+    // written nothing is saved, so that it is thrown away without a trace.
+    const isSaved = await save(deed !== "discard");
     fill();
     if (!isSaved && !["discard", "keep"].includes(deed)) return;
+    if (isTextAsSaved()) plain.disabled = true;
     clearTimeout(pause);
     isLeaving = true;
     // A form can't be submitted while it is told of a submission, which may still be so where there was nothing to save.
@@ -294,6 +343,10 @@ Writing a message (templates/compose/compose.html). Without this script the page
     isLeaving = false;
   });
 
+  // One writes to somebody first, then something.
+  const beginsBelow = form.elements.to.value.trim() !== "";
+  if (!beginsBelow) document.getElementById(`${form.elements.to.id}_recipients`).focus();
+  else if (!frame) plain.focus();
   if (frame) {
     frame.addEventListener("editor-ready", start);
     // Until the editor is there, its name stands for the element with this id.

@@ -134,6 +134,14 @@ def test_a_draft_saves_itself_and_says_so() -> None:
     assert (draft.message.subject, draft.text) == ("New", "Dear Bea")
 
 
+def test_what_has_no_field_stays_as_it_was_saved() -> None:
+    """R35: until the editor is there, the page sends neither text nor HTML."""
+    draft = written(writer(), html="<b>Hello</b>")
+    assert posted(draft.message.owner, "draft-save", draft.pk, revision=0, subject="New").status_code == 200
+    draft = current(draft)
+    assert (draft.html, draft.text, draft.message.subject) == ("<b>Hello</b>", "Hello", "New")
+
+
 def test_another_window_never_overwrites_what_was_saved_meanwhile() -> None:
     """R35: the later one is told, and nothing is lost."""
     draft = written(writer())
@@ -259,12 +267,12 @@ def test_discarding_can_be_undone() -> None:
 
 def test_formatting_is_given_up_and_taken_up_again_with_the_words_kept() -> None:
     """R35: plain text and HTML; the choice is remembered for the next message."""
-    draft = written(writer(), html="<p>Dear <b>Bea</b></p>")
+    draft = written(writer(), html="<div>Dear <b>Bea</b>,</div><div>yes.</div>")
     client = browser(draft.message.owner)
     at = reverse("draft", args=[draft.pk])
     client.post(at, {"revision": 0, "html": draft.html, "do": "plain"})
     draft = current(draft)
-    assert (draft.html, draft.text.strip()) == ("", "Dear Bea")
+    assert (draft.html, draft.text) == ("", "Dear Bea,\nyes.")
     assert "data-editor" not in client.get(at).content.decode()
     client.post(at, {"revision": draft.revision, "text": draft.text, "do": "rich"})
     assert "Dear Bea" in current(draft).html

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
@@ -158,6 +159,41 @@ def test_without_the_script_mail_is_written_as_plain_text(portal: LiveServer) ->
         page.get_by_role("button", name="Save draft").click()
         expect(page.get_by_label("Message")).to_have_value("Dear Bea")
         page.get_by_role("button", name="Send", exact=True).click()
+    assert Outgoing.objects.get().status == Outgoing.Status.QUEUED
+
+
+def test_who_is_signed_out_keeps_what_they_write_and_has_it_saved_once_they_are_back(portal: LiveServer) -> None:  # noqa: F811
+    """R35: the session ends, one signs in in another tab, and goes on with the same page."""
+    user = sender_on(25)
+    user.set_password("a long enough one")
+    user.save()
+    draft = written(user, to="", html="<div><b>Dear</b> Bea</div>")
+    with window(user, portal, spotless=False) as page:
+        page.goto(portal.url + reverse("draft", args=[draft.pk]))
+        expect(page.get_by_role("combobox", name="To")).to_be_focused()
+        page.keyboard.type("bea@acme.example,")
+        editor(page)
+        expect(page.locator("#compose-status")).to_contain_text("Saved")
+        Session.objects.all().delete()
+        page.keyboard.type("Kept. ")
+        expect(page.get_by_role("alert")).to_contain_text("You are signed out.")
+        expect(page.locator("#compose-status")).to_have_text("Not saved: you are signed out.")
+        check_accessible(page)
+        page.get_by_role("button", name="Send", exact=True).click()
+        with page.expect_popup() as opened:
+            page.get_by_role("link", name="Sign in").click()
+        with opened.value as other:
+            other.get_by_label("Email").fill(user.email)
+            other.get_by_label("Password").fill("a long enough one")
+            other.get_by_role("button", name="Sign in").click()
+            expect(other.get_by_role("navigation", name="Main")).to_be_visible()
+        # Without a screen every window is in front all the time.
+        page.evaluate("window.dispatchEvent(new Event('focus'))")
+        expect(page.get_by_role("alert")).to_be_hidden()
+        expect(page.locator("#compose-status")).to_contain_text("Saved")
+        assert Outgoing.objects.get().text == "Kept. Dear Bea"
+        page.get_by_role("button", name="Send", exact=True).click()
+        expect(page.get_by_text("Your message is being sent.")).to_be_visible()
     assert Outgoing.objects.get().status == Outgoing.Status.QUEUED
 
 
