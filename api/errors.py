@@ -16,6 +16,7 @@ from rest_framework.views import exception_handler
 
 from accounts.mailboxes import NotPossible
 from sender.limits import LimitReached
+from sender.once import KeyReused
 
 GENERAL = "non_field_errors"
 
@@ -39,10 +40,19 @@ class TooMuchSent(APIException):
     status_code = status.HTTP_429_TOO_MANY_REQUESTS
 
 
+class KeyMisused(APIException):
+    """The `Idempotency-Key` came before, with another body."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_detail = "This Idempotency-Key was used for another request. Use a new one for each message."
+
+
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """The answer to an exception, or None for one that is a fault of ours."""
     if isinstance(error, LimitReached):
         error = TooMuchSent(str(error))
+    elif isinstance(error, KeyReused):
+        error = KeyMisused()
     elif isinstance(error, NotPossible):
         error = Conflict(str(error))
     elif isinstance(error, DjangoValidationError):

@@ -5,39 +5,72 @@ What a program sends is due at once: undoing is for people.
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Callable
 from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.mailboxes import NotPossible
+from accounts.models import Mailbox
 from api.base import ApiView
 from api.message_shapes import MessageDetailSerializer
 from api.messages import MessageAccess, MessageDetail, Messages, MessageView
 from api.sending_shapes import (
     AllowanceSerializer,
+    ForwardSerializer,
     NewMessageSerializer,
     ReplySerializer,
     SettleSerializer,
+    WhyNotSerializer,
     WrittenChangeSerializer,
 )
 from mail.models import Message
 from mail.threads import id_key
-from sender.composing import answer_with, save_draft, start_draft
+from sender.composing import answer_with, forward_with, save_draft, start_draft
 from sender.files import MAX_FILES_BYTES, attach, detach
 from sender.limits import allowance
 from sender.models import Outgoing
+from sender.once import once
 from sender.sending import send, settle_unknown, take_back, try_again
+from sharing.audit import record_opening
 from sharing.visibility import visible_to
 
 _MAX_ID = 2**63 - 1
 #: What `sender.composing` takes of a body.
 _FIELDS = ("to", "cc", "bcc", "subject", "text", "html", "mailbox")
+_KEY = "Idempotency-Key"
+_MAX_KEY_CHARS = 255
+
+
+def _sends(serializer: type[Any]) -> Callable[..., Any]:
+    """The description of an operation that sends, once for a key."""
+    return extend_schema(
+        request=serializer,
+        responses={
+            202: MessageDetailSerializer,
+            201: MessageDetailSerializer,
+            422: OpenApiResponse(WhyNotSerializer, "The key came before, with another body."),
+        },
+        parameters=[
+            OpenApiParameter(
+                _KEY,
+                OpenApiTypes.STR,
+                OpenApiParameter.HEADER,
+                description="A word of your own for this one wish, such as a UUID. Sent again within 24 hours with the "
+                "same body, it is answered with the same message, and nothing is sent twice.",
+            )
+        ],
+    )
 
 
 class _Writing(MessageAccess):
@@ -64,33 +97,47 @@ class _Writing(MessageAccess):
         response.status_code = status
         return response
 
-    def finished(self, draft: Outgoing, given: dict[str, Any]) -> Response:
-        """Put the files into a new draft, and send it unless it is to stay one; all in the caller's transaction."""
-        _attach(draft, given)
-        return self.answer(draft, 201) if given["draft"] else self.answer(send(draft, undo_seconds=0))
+    def finished(self, begin: Callable[[], Outgoing], given: dict[str, Any]) -> Response:
+        """Begin a draft, put the files into it, and send it unless it is to stay one: all or nothing, once for a key."""
+
+        def do() -> Outgoing:
+            draft = begin()
+            _attach(draft, given)
+            return draft if given["draft"] else send(draft, undo_seconds=0)
+
+        key = _key(self.request)
+        with transaction.atomic():
+            made = once(self.caller, key, _digest(self.request, given), do) if key else do()
+        return self.answer(made, 201 if given["draft"] else 202)
+
+    def answered(self, message: Message) -> Message:
+        """A colleague's message that is answered or forwarded was read for that (R26)."""
+        record_opening(self.caller, message, again=False)
+        return message
 
 
 class WritableMessages(_Writing, Messages):
     """What the caller may see; and the way to send."""
 
-    @extend_schema(request=NewMessageSerializer, responses={202: MessageDetailSerializer, 201: MessageDetailSerializer})
+    @_sends(NewMessageSerializer)
     def post(self, request: Request) -> Response:
         """Send a message from the caller's active mailbox, or from `mailbox`; with `draft` keep it in Drafts (201).
 
         202: it is queued; its `status` tells how it goes on. 429: the organisation has sent enough for today.
         """
         given = self.read(request, NewMessageSerializer)
-        with transaction.atomic():
-            if "in_reply_to" in given:
-                draft = answer_with(self.caller, self._answered(given["in_reply_to"]), **_written(given))
-            else:
-                # Programs write their signature themselves.
-                draft = start_draft(self.caller, **({"text": ""} if "html" not in given else {}) | _written(given))
-            return self.finished(draft, given)
 
-    def _answered(self, name: str) -> Message:
+        def begin() -> Outgoing:
+            if "in_reply_to" in given:
+                return answer_with(self.caller, self.answered(self._named(given["in_reply_to"])), **_written(given))
+            # Programs write their signature themselves.
+            return start_draft(self.caller, **({"text": ""} if "html" not in given else {}) | _written(given))
+
+        return self.finished(begin, given)
+
+    def _named(self, name: str) -> Message:
         """The message with this id or Message-ID that the caller may see, their own copy first."""
-        seen = visible_to(self.caller).select_related("owner")
+        seen = visible_to(self.caller).select_related("owner", "mailbox")
         if name.isascii() and name.isdecimal():
             message = seen.filter(pk=min(int(name), _MAX_ID)).first()
         else:
@@ -124,14 +171,24 @@ class WritableMessage(_Writing, MessageDetail):
 class MessageReply(_Writing, MessageView):
     """Answering a message that the caller may see, own or shared."""
 
-    @extend_schema(request=ReplySerializer, responses={202: MessageDetailSerializer, 201: MessageDetailSerializer})
+    @_sends(ReplySerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Reply from the caller's own mailbox; what is given is all that is sent, nothing is quoted."""
         message = self.visible(pk)
         given = self.read(request, ReplySerializer)
-        with transaction.atomic():
-            draft = answer_with(self.caller, message, to_all=given["reply_all"], **_written(given))
-            return self.finished(draft, given)
+        written = {"to_all": given["reply_all"], **_written(given)}
+        return self.finished(lambda: answer_with(self.caller, self.answered(message), **written), given)
+
+
+class MessageForward(_Writing, MessageView):
+    """Handing on a message that the caller may see, own or shared."""
+
+    @_sends(ForwardSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Forward it from the caller's own mailbox, with its header, text and attachments below what is given."""
+        message = self.visible(pk)
+        given = self.read(request, ForwardSerializer)
+        return self.finished(lambda: forward_with(self.caller, self.answered(message), **_written(given)), given)
 
 
 class MessageSend(_Writing, MessageView):
@@ -197,6 +254,40 @@ class SendingLimit(ApiView):
 
 def _written(given: dict[str, Any]) -> dict[str, Any]:
     return {name: given[name] for name in _FIELDS if name in given}
+
+
+def _key(request: Request) -> str:
+    """The key that the header holds, as a structured string in quotes (RFC 8941) or bare; empty without one.
+
+    Raises:
+        ValidationError: it is empty, too long, or holds what is no ASCII that can be seen.
+    """
+    given = request.headers.get(_KEY)
+    if given is None:
+        return ""
+    key = given.strip()
+    if len(key) > 1 and key.startswith('"') and key.endswith('"'):
+        key = key[1:-1]
+    if not key or len(key) > _MAX_KEY_CHARS or not (key.isascii() and key.isprintable()):
+        raise ValidationError({_KEY: [f"Give 1 to {_MAX_KEY_CHARS} printable ASCII characters."]})
+    return key
+
+
+def _digest(request: Request, given: dict[str, Any]) -> str:
+    """Tells what is asked for: the address, and all that is given, with the bytes of files."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mailbox):
+            return value.pk
+        assert isinstance(value, UploadedFile)  # noqa: S101 - nothing else is written
+        hashed = hashlib.sha256()
+        for chunk in value.chunks():
+            hashed.update(chunk)
+        value.seek(0)
+        return [value.name, value.content_type, hashed.hexdigest()]
+
+    asked = json.dumps([request.path, given], sort_keys=True, default=plain)
+    return hashlib.sha256(asked.encode()).hexdigest()
 
 
 def _attach(draft: Outgoing, given: dict[str, Any]) -> None:

@@ -106,9 +106,20 @@ class ReplySerializer(_Written, StrictSerializer):
     reply_all = serializers.BooleanField(default=False)
 
 
-class WrittenChangeSerializer(_Written, MessageChangeSerializer):
-    """What the owner can change of a message; of a draft also what is written. `attachments` are added."""
+class ForwardSerializer(_Written, StrictSerializer):
+    """A forward: `text` or `html` stand above what is forwarded, `attachments` beside its own."""
 
+    mailbox = OwnIdentityField(required=False)
+    draft = serializers.BooleanField(default=False)
+
+
+class WrittenChangeSerializer(_Written, MessageChangeSerializer):
+    """What the owner can change of a message; of a draft also what is written, and the mailbox that it goes from.
+
+    `attachments` are added.
+    """
+
+    mailbox = OwnIdentityField(required=False)
     revision = serializers.IntegerField(
         required=False, min_value=0, help_text="The draft's, as the caller last saw it: 409 if it was saved since."
     )
@@ -118,6 +129,12 @@ class SettleSerializer(StrictSerializer):
     """What the sender says of a message whose delivery is doubtful; one that has not arrived is sent once more."""
 
     arrived = serializers.BooleanField()
+
+
+class WhyNotSerializer(serializers.Serializer[Any]):
+    """Why something was not done."""
+
+    detail = serializers.CharField()
 
 
 class AllowanceSerializer(serializers.Serializer[Any]):

@@ -54,6 +54,7 @@ urlpatterns = [
     path("messages/", sending.WritableMessages.as_view()),
     path("messages/<int:pk>/", sending.WritableMessage.as_view()),
     path("messages/<int:pk>/reply/", sending.MessageReply.as_view()),
+    path("messages/<int:pk>/forward/", sending.MessageForward.as_view()),
     path("messages/<int:draft>/send/", sending.MessageSend.as_view()),
     path("messages/<int:queued>/take-back/", sending.MessageTakeBack.as_view()),
     path("messages/<int:refused>/try-again/", sending.MessageTryAgain.as_view()),

@@ -155,6 +155,25 @@ def forward(user: User, message: Message, *, mailbox: Mailbox | None = None) -> 
     return _start(user, sender, fields, quote.files, how=Outgoing.How.FORWARD, **_answering(message))
 
 
+def forward_with(
+    user: User, message: Message, *, mailbox: Mailbox | None = None, text: str = "", html: str = "", **fields: str
+) -> Outgoing:
+    """As `forward`, but with what `fields` say, `text` or `html` above what is forwarded, and no signature: for programs.
+
+    Raises:
+        NotPossible: see `sending_mailbox`.
+        ValidationError: see `save_draft`, and `forward`.
+    """
+    quote = quoting.quote_for_forward(message, user)
+    above = html or (f"<div>{_as_html(text)}</div>" if text else "")
+    content = {"html": f"{above}{_EMPTY_LINE if above else ''}{quote.html}"}
+    if text or not html:
+        content["text"] = f"{text}\n\n{quote.text}".lstrip("\n")
+    fields = {"subject": quoting.forward_subject(message.subject)} | fields | content
+    more = {"how": Outgoing.How.FORWARD, "is_touched": True, **_answering(message)}
+    return _start(user, mailbox or sending_mailbox(user), fields, quote.files, **more)
+
+
 def save_draft(draft: Outgoing, revision: int, *, mailbox: Mailbox | None = None, **fields: str) -> Outgoing:
     """Save what was typed; a field that is left out stays as it is. Returns the draft with its new `revision`.
 
@@ -352,5 +371,8 @@ def _signature(user: User) -> tuple[str, str]:
     signature = account.signature.strip() if account else ""
     if not signature:
         return "", ""
-    as_html = escape(signature).replace("\n", "<br>")
-    return f"\n\n-- \n{signature}\n", f"{_EMPTY_LINE}<div>-- <br>{as_html}</div>"
+    return f"\n\n-- \n{signature}\n", f"{_EMPTY_LINE}<div>-- <br>{_as_html(signature)}</div>"
+
+
+def _as_html(text: str) -> str:
+    return escape(text).replace("\n", "<br>")

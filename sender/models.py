@@ -170,6 +170,24 @@ class DraftChunk(models.Model):
         return f"chunk {self.number}"
 
 
+class SendKey(models.Model):
+    """What a program calls one wish of its user's to send something by; see `sender.once`."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of what was asked for")
+    outgoing = models.ForeignKey(
+        Outgoing, models.SET_NULL, null=True, related_name="+", help_text="what was made; nothing once it is deleted"
+    )
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="send_key_once")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class DaySends(models.Model):
     """How many recipients an organisation's messages were accepted for on one day of its own time zone (R37)."""
 

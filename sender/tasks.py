@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from accounts import queue
-from sender import composing, delivery, limits, scheduling
+from sender import composing, delivery, limits, once, scheduling
 
 #: So many messages are told to the workers at one look; the rest waits for the next one.
 DISPATCH_LIMIT = 500
@@ -28,9 +28,10 @@ def dispatch_due() -> None:
 
 @shared_task(name="sender.tasks.tidy_up")
 def tidy_up() -> None:
-    """Forget drafts in which nobody ever wrote, and the counts of days long over."""
+    """Forget drafts in which nobody ever wrote, the counts of days long over, and keys of programs."""
     composing.throw_away_untouched()
     limits.forget_old()
+    once.forget_keys()
 
 
 def hint_delivery(pk: int, after: int = 0) -> None:

@@ -114,6 +114,7 @@ def test_every_resource_of_the_interface_is_there() -> None:
         ("get put delete", "contacts/{id}/share-emails/"),
         ("get post", "messages/"),
         ("post", "messages/{id}/reply/"),
+        ("post", "messages/{id}/forward/"),
         ("post", "messages/{draft}/send/"),
         ("post", "messages/{queued}/take-back/"),
         ("post", "messages/{refused}/try-again/"),

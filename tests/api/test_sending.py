@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.mailboxes import deactivate
-from accounts.models import User
+from accounts.models import Mailbox, User
 from mail.models import Message
-from mail.parsing import parse
-from sender.models import Outgoing
+from mail.parsing import parse, read_html
+from sender import once
+from sender.models import DaySends, Outgoing
+from sharing.audit import openings_of
 from tests import factories
 from tests.api.clients import ROOT, program, results
 from tests.sender.senders import deliver, sender_on, server
@@ -34,6 +41,11 @@ class World:
     user: User
     client: APIClient
     sink: SmtpSink
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """What the user sends from."""
+        return self.user.mailboxes.get(is_active=True)
 
     def arrived(self, answer: Any) -> Any:
         """What the server got of a message that was sent just now."""
@@ -278,3 +290,161 @@ def test_a_list_of_written_messages_takes_a_number_of_queries_that_does_not_grow
         world.client.post(MESSAGES, {"to": "a@x.example"})
         factories.message(mailbox=world.user.mailboxes.get(kind="pop3"))
     assert queries() == few
+
+
+def key(name: str = "8e03978e-40d5") -> dict[str, dict[str, str]]:
+    """The header that names a wish."""
+    return {"headers": {"Idempotency-Key": f'"{name}"'}}
+
+
+def test_the_same_key_with_the_same_body_sends_once(world: World) -> None:
+    """draft-ietf-httpapi-idempotency-key-header: whose answer was lost asks again; files count, boundaries do not."""
+
+    def body() -> dict[str, Any]:
+        return {"to": "bea@acme.example", "attachments": [SimpleUploadedFile("a.txt", b"A", "text/plain")]}
+
+    first = world.client.post(MESSAGES, body(), format="multipart", **key())
+    world.arrived(first)
+    again = world.client.post(MESSAGES, body(), format="multipart", **key())
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert (again.json()["id"], again.json()["status"]) == (first.json()["id"], "sent")
+    bare = world.client.post(MESSAGES, body(), format="multipart", headers={"Idempotency-Key": "8e03978e-40d5"})
+    assert bare.json()["id"] == first.json()["id"]
+    assert (Message.objects.count(), DaySends.objects.get().recipients, len(world.sink.accepted)) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"to": "bea@acme.example", "text": "Other"},
+        {"to": "bea@acme.example", "text": "Hello", "draft": True},
+        {"to": "bea@acme.example", "text": "Hello", "attachments": [SimpleUploadedFile("a.txt", b"A")]},
+    ],
+)
+def test_the_same_key_with_another_body_is_refused(world: World, other: dict[str, Any]) -> None:
+    """422: it is a mistake of the program, and nobody knows which of the two it means."""
+    body = {"to": "bea@acme.example", "text": "Hello"}
+    world.client.post(MESSAGES, body, format="multipart", **key())
+    answer = world.client.post(MESSAGES, other, format="multipart", **key())
+    assert (answer.status_code, list(answer.json())) == (422, ["detail"])
+    assert Message.objects.count() == 1
+
+
+def test_a_key_is_one_users_own_for_one_address_and_a_day(world: World) -> None:
+    body = {"draft": True, "to": "bea@acme.example"}
+    made = world.client.post(MESSAGES, body, **key()).json()["id"]
+    reply = world.client.post(
+        f"{MESSAGES}{factories.message(mailbox=world.mailbox).pk}/reply/", {"draft": True}, **key()
+    )
+    assert reply.status_code == 422
+    other = sender_on(1, organization=world.user.organization)
+    assert program(other).post(MESSAGES, body, **key()).json()["id"] != made
+    with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=59)):
+        once.forget_keys()
+        assert world.client.post(MESSAGES, body, **key()).json()["id"] == made
+    with time_machine.travel(timezone.now() + timedelta(hours=24, minutes=1)):
+        assert world.client.post(MESSAGES, body, **key()).json()["id"] != made
+        assert once.forget_keys() == 1
+
+
+def test_what_fails_uses_up_no_key_and_what_is_deleted_is_not_sent_again(world: World) -> None:
+    body = {"to": "bea@acme.example"}
+    with override_settings(SENDS_PER_USER_PER_DAY=0):
+        assert world.client.post(MESSAGES, body, **key()).status_code == 429
+    url = f"{MESSAGES}{world.client.post(MESSAGES, body, **key()).json()['id']}/"
+    for _ in range(2):
+        world.client.delete(url)
+    assert world.client.post(MESSAGES, body, **key()).status_code == 409
+    assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "schl\u00fcssel"])
+def test_a_key_that_is_none_is_refused_by_name(world: World, name: str) -> None:
+    answer = world.client.post(MESSAGES, {"to": "bea@acme.example"}, **key(name))
+    assert (answer.status_code, list(answer.json())) == (400, ["Idempotency-Key"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_requests_that_come_together_with_one_key_one_sends() -> None:
+    """Race-free: the others wait for it and are answered with the same message."""
+    user = sender_on(1)
+    client = program(user)
+    together = threading.Barrier(8)
+
+    def ask(_: int) -> int:
+        together.wait(30)
+        try:
+            return int(client.post(MESSAGES, {"to": "bea@acme.example"}, **key()).json()["id"])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = set(threads.map(ask, range(8)))
+    assert answers == set(Message.objects.values_list("pk", flat=True))
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "html"),
+    [
+        ({}, "---------- Forwarded", "<div>---------- Forwarded"),
+        (
+            {"text": "See <below>:\n1"},
+            "See <below>:\n1\n\n---------- Forw",
+            "<div>See &lt;below&gt;:<br>1</div><div><br>",
+        ),
+        ({"html": "<p>See <b>below</b>:</p>"}, "See below:\n\n---------- Forw", "<p>See <b>below</b>:</p><div><br>"),
+    ],
+)
+def test_a_message_is_forwarded_with_its_attachments_below_what_is_given(
+    world: World, given: dict[str, str], text: str, html: str
+) -> None:
+    """R24, R35."""
+    message = factories.message(
+        mailbox=world.mailbox,
+        subject="An offer",
+        text="Forty pieces",
+        html="<p>Forty <i>pieces</i></p>",
+        bcc=["hidden@y.example"],
+        attachments=[("offer.pdf", "application/pdf", b"%PDF")],
+    )
+    own = SimpleUploadedFile("own.txt", b"A", "text/plain")
+    body = {"to": "dan@y.example", "attachments": [own], **given}
+    arrived = world.arrived(world.client.post(f"{MESSAGES}{message.pk}/forward/", body, format="multipart"))
+    read = parse(arrived.raw)
+    assert (arrived.recipients, read.subject, read.in_reply_to) == (["dan@y.example"], "Fwd: An offer", "")
+    assert [part.name for part in read.attachments] == ["offer.pdf", "own.txt"]
+    assert read.text.startswith(text)
+    assert "Forty pieces" in read.text
+    assert read_html(arrived.raw).startswith(html)
+    assert "<i>pieces</i>" in read_html(arrived.raw)
+    assert b"hidden" not in arrived.raw
+
+
+@pytest.mark.parametrize("deed", ["reply", "forward"])
+def test_who_answers_or_forwards_a_colleagues_message_has_opened_it(world: World, deed: str) -> None:
+    """R24, R26: what is not shared is 404."""
+    factories.customer(organization=world.user.organization, addresses=["bea@acme.example"])
+    owner = factories.mailbox(owner=factories.user(organization=world.user.organization), mode="public")
+    message = factories.message(mailbox=owner)
+    url = f"{MESSAGES}{message.pk}/{deed}/"
+    made = world.client.post(url, {"to": "dan@y.example", "draft": True}).json()
+    assert (made["owner"], made["from"]["address"]) == (world.user.pk, world.mailbox.email_address)
+    assert [each.actor for each in openings_of(message)] == [world.user]
+    factories.share(owner, "private")
+    assert world.client.post(url, {"to": "dan@y.example"}).status_code == 404
+
+
+def test_the_mailbox_of_a_draft_can_be_changed(world: World) -> None:
+    """R35, *Send Mail As*."""
+    second = factories.mailbox(owner=world.user, email_address="second@our.example")
+    others = factories.mailbox(owner=factories.user(organization=world.user.organization))
+    url = f"{MESSAGES}{world.client.post(MESSAGES, {'draft': True, 'text': 'Hi'}).json()['id']}/"
+    changed = world.client.patch(url, {"mailbox": second.pk}).json()
+    assert (changed["mailbox"], changed["from"]["address"], changed["text"]) == (second.pk, "second@our.example", "Hi")
+    for refused in (others, world.user.mail_account.mailbox):
+        answer = world.client.patch(url, {"mailbox": refused.pk})
+        assert (answer.status_code, list(answer.json())) == (400, ["mailbox"])
+    received = factories.message(mailbox=world.mailbox)
+    answer = world.client.patch(f"{MESSAGES}{received.pk}/", {"mailbox": second.pk})
+    assert (answer.status_code, list(answer.json())) == (400, ["mailbox"])

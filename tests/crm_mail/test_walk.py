@@ -256,6 +256,7 @@ BODIES: dict[str, dict[str, Any] | Callable[[Ids], dict[str, Any]]] = {
     "POST api/v1/mailboxes/<int:pk>/sharing/preview/": {"mode": "public"},
     "POST api/v1/mailboxes/<int:pk>/test/": {},
     "POST api/v1/messages/<int:pk>/reply/": {"text": "Walked"},
+    "POST api/v1/messages/<int:pk>/forward/": {"to": "walked@acme.example"},
     "POST api/v1/messages/<int:doubtful>/settle/": {"arrived": True},
     "PATCH api/v1/messages/<int:pk>/": {"is_read": True, "is_private": True},
     "PATCH api/v1/threads/<int:pk>/": {"is_private": True},
@@ -302,10 +303,11 @@ NOT_IDS = frozenset(
 
 @dataclass(frozen=True)
 class InBody:
-    """What an id in a body names, and a body that is in order but for that id."""
+    """What an id in a body names, a body that is in order but for that id, and what the address names if not as usual."""
 
     kind: str
     body: Callable[[int], dict[str, Any]]
+    named: Mapping[str, str] = field(default_factory=dict)
 
 
 _OWNER = InBody("user", lambda pk: {**_CUSTOMER, "owner": pk})
@@ -332,6 +334,10 @@ IN_BODIES = {
     "PATCH api/v1/mailboxes/<int:pk>/ owner": InBody("user", lambda pk: {"owner": pk}),
     "POST api/v1/messages/ mailbox": InBody("mailbox", lambda pk: {"to": "walked@acme.example", "mailbox": pk}),
     "POST api/v1/messages/<int:pk>/reply/ mailbox": InBody("mailbox", lambda pk: {"text": "Walked", "mailbox": pk}),
+    "POST api/v1/messages/<int:pk>/forward/ mailbox": InBody(
+        "mailbox", lambda pk: {"to": "walked@acme.example", "mailbox": pk}
+    ),
+    "PATCH api/v1/messages/<int:pk>/ mailbox": InBody("mailbox", lambda pk: {"mailbox": pk}, {"message": "draft"}),
     "PATCH api/v1/messages/<int:pk>/ folder": InBody("folder", lambda pk: {"folder": pk}),
     "PATCH api/v1/messages/<int:pk>/ labels": InBody("label", lambda pk: {"labels": [pk]}),
     "POST api/v1/sharing-rules/ user": InBody("user", lambda pk: {"user": pk, "mode": "private", "reason": "Walked"}),
@@ -1106,7 +1112,8 @@ def test_an_id_in_a_body_changes_nothing(world: World, who: str, key: str) -> No
     kind, body = WRITABLE[key].kind, WRITABLE[key].body
     is_api, makes_account = route.startswith("api/"), key.startswith("POST api/v1/mail-account/")
     walker = world.walkers["newcomer" if makes_account else who]  # only who has no account yet makes one
-    pk, path = world.walkers[who].hidden[0][kind], address(route, walker.own)
+    named = {place: walker.own[name] for place, name in WRITABLE[key].named.items()}
+    pk, path = world.walkers[who].hidden[0][kind], address(route, {**walker.own, **named})
     answers = []
     for asked in (pk, pk + _UNKNOWN):
         response = raw_answer(walker, method, route, path, body(asked), follow=True)
