@@ -197,7 +197,7 @@ def grow(population: Population, size: int) -> None:
             return
         if is_much:
             cursor.execute("SET maintenance_work_mem = '256MB'")
-            cursor.execute("CREATE INDEX search_words ON mail_searchentry USING gin (words)")
+            cursor.execute("CREATE INDEX search_words ON mail_searchentry USING gin (words) WHERE is_indexed")
         for model, following in ((Thread, population.next_thread), (Message, population.next_message)):
             table = model._meta.db_table
             cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s, false)", [table, following])

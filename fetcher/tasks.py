@@ -15,6 +15,7 @@ from accounts.hosts import DOUBTFUL, connection_to
 from accounts.models import Mailbox
 from fetcher import polling, scheduling
 from fetcher.models import FetchRun
+from mail.tasks import hint_indexing
 
 #: So many claimed mailboxes wait for a worker at most: what is due later need not stand behind a whole backlog.
 DISPATCH_LIMIT = 1_000
@@ -43,12 +44,18 @@ def poll_mailbox(mailbox_id: int, token: str) -> None:
         # However many servers hang, together they hold no more threads than one host may.
         is_free = not mailbox.failures or held.enter_context(connection_to(DOUBTFUL, patience=0))
         if is_free and held.enter_context(connection_to(mailbox.incoming_host)):
-            polling.poll(run)
+            polling.poll(run, _index_meanwhile)
         else:
             scheduling.postpone(run)
     if run.state == FetchRun.State.YIELDED and not polling.stopping.is_set():
         # It goes on after those that are due by now, without waiting for the next look.
         dispatch_due()
+
+
+def _index_meanwhile(run: FetchRun) -> None:
+    """Have much new mail put into the index of words while more is fetched; what is little waits for the next look."""
+    if run.new >= polling.BATCH_MESSAGES:
+        hint_indexing()
 
 
 def fetch_now(mailbox: Mailbox) -> FetchRun:

@@ -42,7 +42,7 @@ def open_draft(mailbox: Mailbox, arrival: Arrival, **fields: Any) -> Message:
             is_written_here=True,
             **columns(arrival) | fields,
         )
-        store_parts([(message, arrival.parsed)])
+        store_parts([(message, arrival)])
         blobs.store([(message, arrival.chunks)])
     return message
 
@@ -77,7 +77,7 @@ def rewrite(message: Message, mailbox: Mailbox, arrival: Arrival, kind: Folder.K
                 Thread.objects.filter(pk=thread.pk).update(is_private=True)
                 thread.is_private = True
             Thread.objects.filter(pk=left.pk, messages=None).delete()
-        store_parts([(message, arrival.parsed)])
+        store_parts([(message, arrival)])
         blobs.store([(message, arrival.chunks)])
 
 

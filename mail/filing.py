@@ -16,7 +16,7 @@ from accounts.models import ADDRESS_LENGTH, Mailbox
 from customers.locks import addresses_stay
 from mail import blobs, matching, rows
 from mail.consolidating import put_filed
-from mail.indexing import index_filed
+from mail.indexing import index_filed, words_of
 from mail.mime import Raw
 from mail.models import Attachment, Folder, MailAccount, Message, MessageText, Participant
 from mail.parsing import ParsedMessage, parse
@@ -30,11 +30,12 @@ _FUTURE = timedelta(days=1)
 class Arrival:
     """A message to file: what was read in it, and its bytes as they are stored. Made by `read`, away from the database.
 
-    `digest` is that of the bytes, `size` theirs on the server; `note`, if any, says why they are the headers alone. The
+    `words` are those by which it is found (`mail.indexing.words_of`). `digest` is that of the bytes, `size` theirs on the server; `note`, if any, says why they are the headers alone. The
     `chunks` of a large message, which lies in a file, are made as they are stored, once.
     """
 
     parsed: ParsedMessage
+    words: str
     chunks: Iterable[bytes]
     digest: str
     size: int
@@ -44,8 +45,10 @@ class Arrival:
     def read(cls, raw: Raw, *, size: int | None = None, note: str = "") -> Self:
         """Everything about a message that its bytes tell; by its size if `size` is not given."""
         chunks = blobs.compressed(raw)
+        parsed = parse(raw)
         return cls(
-            parsed=parse(raw),
+            parsed=parsed,
+            words=words_of(parsed),
             chunks=tuple(chunks) if isinstance(raw, bytes) else chunks,
             digest=hashlib.sha256(raw).hexdigest(),
             size=len(raw) if size is None else size,
@@ -88,7 +91,7 @@ def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message
                 )
             )
         rows.create(messages)
-        store_parts(list(zip(messages, parsed, strict=True)))
+        store_parts(list(zip(messages, arrivals, strict=True)))
         matching.link(zip(messages, met, strict=True))
         put_filed(mailbox, messages)
         blobs.store((message, arrival.chunks) for message, arrival in zip(messages, arrivals, strict=True))
@@ -115,21 +118,22 @@ def columns(arrival: Arrival) -> dict[str, Any]:
     }
 
 
-def store_parts(messages: Sequence[tuple[Message, ParsedMessage]]) -> None:
+def store_parts(messages: Sequence[tuple[Message, Arrival]]) -> None:
     """The rows below freshly saved messages: who takes part, the text, the attachments, the entry for search."""
+    filed = [(message, arrival.parsed) for message, arrival in messages]
     rows.insert(
         Participant,
         ("message", "role", "name", "address", "domain"),
         (
             (message.pk, person.role, storable(person.name, ADDRESS_LENGTH), person.address, person.domain)
-            for message, parsed in messages
+            for message, parsed in filed
             for person in parsed.participants
         ),
     )
     rows.insert(
         MessageText,
         ("message", "text"),
-        ((message.pk, storable(parsed.text, TEXT_LIMIT)) for message, parsed in messages),
+        ((message.pk, storable(parsed.text, TEXT_LIMIT)) for message, parsed in filed),
     )
     rows.insert(
         Attachment,
@@ -144,17 +148,20 @@ def store_parts(messages: Sequence[tuple[Message, ParsedMessage]]) -> None:
                 part.size,
                 part.is_inline,
             )
-            for message, parsed in messages
+            for message, parsed in filed
             for part in parsed.attachments
         ),
     )
-    index_filed(messages)
+    index_filed((message, arrival.words) for message, arrival in messages)
 
 
 def storable(text: str, limit: int | None = None) -> str:
     """`text` as every database takes it: no NUL, no lone surrogate, at most `limit` characters."""
     if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = text.encode("utf-8", "replace").decode()
     return text.replace("\0", "")[:limit]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from django.db import transaction
 from django.db.models import Max
@@ -12,27 +12,31 @@ from accounts.models import ADDRESS_LENGTH
 from mail import rows
 from mail.models import Attachment, Message, MessageText, Participant, SearchBuild, SearchEntry
 from mail.parsing import ParsedMessage
-from mail.search import TEXT_CHARS, sequence, stored
+from mail.search import TEXT_CHARS, is_indexed_at_once, sequence, stored
 
 #: Messages that are indexed in one transaction.
 BATCH = 200
+#: Entries that are put into the index of words in one transaction.
+WAITING_BATCH = 1_000
 _FIELDS: dict[str, str] = {Participant.Role.FROM: "from", Participant.Role.TO: "to", Participant.Role.CC: "cc"}
 
 
-def index_filed(messages: Iterable[tuple[Message, ParsedMessage]]) -> None:
-    """Write the entries of messages that are just being filed."""
-    _insert(
-        (
-            message,
-            _words(
-                message.subject,
-                ((person.role, person.name[:ADDRESS_LENGTH], person.address) for person in parsed.participants),
-                (part.name[:200] for part in parsed.attachments),
-                parsed.text,
-            ),
-        )
-        for message, parsed in messages
+def words_of(parsed: ParsedMessage) -> str:
+    """The words by which a message is found, as an entry has them. It does not use the database."""
+    return _words(
+        parsed.subject,
+        ((person.role, person.name[:ADDRESS_LENGTH], person.address) for person in parsed.participants),
+        (part.name[:200] for part in parsed.attachments),
+        parsed.text,
     )
+
+
+def index_filed(messages: Iterable[tuple[Message, str]]) -> None:
+    """Write the entries of messages that are just being filed, with what `words_of` says of each.
+
+    They are found from now on; the index of words has them when `index_waiting` has put them there.
+    """
+    _insert(messages)
 
 
 def index_stored(messages: Collection[int]) -> None:
@@ -87,18 +91,28 @@ def index_further() -> SearchBuild | None:
     return build
 
 
-def _words(subject: str, people: Iterable[tuple[str, str, str]], names: Iterable[str], text: str) -> Sequence[str]:
-    """The words of a message. Who is in Bcc, Sender and Reply-To is not looked for."""
+def index_waiting() -> int:
+    """Put the next batch of entries that were written since into the index of words; how many, 0 when none wait."""
+    with transaction.atomic():
+        waiting = SearchEntry.objects.select_for_update(skip_locked=True, no_key=True).filter(is_indexed=False)
+        batch = list(waiting.order_by("pk").values_list("pk", flat=True)[:WAITING_BATCH])
+        SearchEntry.objects.filter(pk__in=batch).update(is_indexed=True)
+    return len(batch)
+
+
+def _words(subject: str, people: Iterable[tuple[str, str, str]], names: Iterable[str], text: str) -> str:
+    """The words of a message, as an entry has them. Who is in Bcc, Sender and Reply-To is not looked for."""
     fields: dict[str, list[str]] = {"subject": [subject], "from": [], "to": [], "cc": [], "name": list(names)}
     for role, name, address in people:
         if role in _FIELDS:
             fields[_FIELDS[role]].append(f"{name} {address}")
-    return sequence(fields, text[:TEXT_CHARS])
+    return stored(sequence(fields, text[:TEXT_CHARS]))
 
 
-def _insert(entries: Iterable[tuple[Message, Sequence[str]]]) -> None:
+def _insert(entries: Iterable[tuple[Message, str]]) -> None:
+    is_indexed = is_indexed_at_once()
     rows.insert(
         SearchEntry,
-        ("message", "mailbox", "date", "words"),
-        ((message.pk, message.mailbox_id, message.date, stored(words)) for message, words in entries),
+        ("message", "mailbox", "date", "words", "is_indexed"),
+        ((message.pk, message.mailbox_id, message.date, words, is_indexed) for message, words in entries),
     )

@@ -11,11 +11,11 @@ import binascii
 import mmap
 import quopri
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, wraps
-from typing import Any, TypeVar, cast
 from urllib.parse import unquote_to_bytes
+
+from mail.remembering import remembering_short
 
 MAX_DEPTH = 100
 MAX_PARTS = 1_000
@@ -51,27 +51,6 @@ Raw = bytes | mmap.mmap
 
 class TooMuch(Exception):
     """The message has more levels or parts than anybody needs; `str()` is a sentence for people."""
-
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def remembering_short(chars: int, answers: int) -> Callable[[F], F]:
-    """Have a function of a text remember so many answers, those to texts of at most `chars` characters.
-
-    Long texts are rarely the same, and strangers could fill the memory with them.
-    """
-
-    def remembering(function: F) -> F:
-        remembered = lru_cache(maxsize=answers)(function)
-
-        @wraps(function)
-        def answer(text: str, *more: Hashable) -> Any:
-            return (remembered if len(text) <= chars else function)(text, *more)
-
-        return cast("F", answer)
-
-    return remembering
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ from mail import mime
 from mail.address_list import parse_address_list
 from mail.flowed import unflow
 from mail.html_text import html_to_text
+from mail.remembering import remembering_short
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ MAX_TEXT_CHARS = 1 << 20
 MAX_HTML_CHARS = 2 << 20
 MAX_SNIPPET_CHARS = 200
 #: So much of a text is looked at for its snippet; more where that does not fill it.
-MAX_SNIPPET_SOURCES = (1_000, 20_000)
+MAX_SNIPPET_SOURCES = (500, 20_000)
 MAX_NAME_CHARS = 200
 #: Four bytes of UTF-8 or UTF-32, each of them three characters of quoted-printable.
 MAX_BYTES_A_CHAR = 12
@@ -444,7 +445,7 @@ def _participants(headers: mime.Fields) -> tuple[tuple[ParsedParticipant, ...], 
     return tuple(found.values()), unknown
 
 
-@mime.remembering_short(MAX_REMEMBERED_CHARS, 4_096)
+@remembering_short(MAX_REMEMBERED_CHARS, 4_096)
 def _addresses(value: str) -> tuple[tuple[str, str], ...]:
     """The names and addresses of a header. The same few people write to each other."""
     return tuple(parse_address_list(_clean(value), decode_words))

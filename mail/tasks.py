@@ -8,7 +8,7 @@ from celery import shared_task
 
 from accounts import queue
 from mail import consolidating, deeds, delivering, notifying
-from mail.indexing import index_further
+from mail.indexing import index_further, index_waiting
 from mail.matching import link_further
 from mail.models import Backfill, Deed
 from mail.removal import delete_mail_of_removed
@@ -86,10 +86,18 @@ def hint_deeds() -> None:
 
 @shared_task(name="mail.tasks.index_stored_mail")
 def index_stored_mail() -> None:
-    """Go on indexing stored mail for search, after an upgrade, for a while; the rest is left to the next time."""
+    """Put new mail into the index of words, and go on indexing stored mail after an upgrade, for a while.
+
+    The rest is left to the next time.
+    """
     for _ in range(_BATCHES):
-        if index_further() is None:
+        if not index_waiting() and index_further() is None:
             break
+
+
+def hint_indexing() -> None:
+    """Tell the workers of much new mail."""
+    queue.hint(index_stored_mail, expires=60)
 
 
 def hint_backfill() -> None:

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
+from mail.remembering import remembering_short
+
 #: Longer words are known by so many of their signs.
 LONGEST_WORD = 64
 #: No mail has so many different signs unless it means harm.
@@ -91,21 +93,26 @@ def fold(text: str) -> str:
 def words(text: str) -> list[str]:
     """The words of `text`, in order.
 
-    Filing spends its time here, so the text is folded at once as far as it is ASCII, and only lines that hold other signs
-    are looked at sign by sign.
+    Filing spends its time here, so the text is folded at once as far as it is ASCII, and only what holds other signs is
+    looked at sign by sign: words that many texts have once.
     """
     # Lone surrogates, which no encoding has, divide.
     folded = text.encode("utf-8", "surrogatepass").translate(_ASCII_FOLDS).decode("utf-8", "surrogatepass")
-    if not folded.isascii():
-        folded = "\n".join([line if line.isascii() else _divided(line) for line in folded.split("\n")])
-    found = folded.split()
+    found: list[str] = []
+    for line in [folded] if folded.isascii() else folded.split("\n"):
+        found += (line if line.isascii() else _line(line)).split()
     if len(max(set(found), key=len, default="")) > LONGEST_WORD:
         return [word[:LONGEST_WORD] for word in found]
     return found
 
 
-def _divided(line: str) -> str:
-    folded = fold(line)
+def _line(text: str) -> str:
+    return " ".join([piece if piece.isascii() else _divided(piece) for piece in text.split()])
+
+
+@remembering_short(LONGEST_WORD, 8_192)
+def _divided(piece: str) -> str:
+    folded = fold(piece)
     return " ".join(word for word, _, _ in _runs(folded)) if _UNSPACED_SIGN.search(folded) else folded
 
 

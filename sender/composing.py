@@ -24,6 +24,7 @@ from mail import drafts
 from mail.accounts import has_mail_account
 from mail.deeds import delete_message, move_message
 from mail.filing import Arrival, storable
+from mail.indexing import words_of
 from mail.models import Folder, MailAccount, Message, Participant
 from mail.parsing import MAX_HTML_CHARS, MAX_TEXT_CHARS, ParsedMessage, ParsedParticipant
 from mail.rendering import TooLarge, clean_written
@@ -310,7 +311,7 @@ def _arrival(draft: Outgoing, mailbox: Mailbox, subject: str) -> Arrival:
         snippet=" ".join(draft.text.split()),
         fingerprint=uuid.uuid4().hex,
     )
-    return Arrival(parsed, (), "", len(draft.text) + len(draft.html))
+    return Arrival(parsed, words_of(parsed), (), "", len(draft.text) + len(draft.html))
 
 
 def sender_of(mailbox: Mailbox) -> Person:

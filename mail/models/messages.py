@@ -185,9 +185,11 @@ class SearchEntry(models.Model):
     mailbox = models.ForeignKey(Mailbox, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False)
     date = models.DateTimeField()
     words = WordsField()
+    is_indexed = models.BooleanField(db_default=True, help_text="whether the index of words has it; see `mail.search`")
 
     class Meta:
         indexes = [
+            models.Index(fields=["message"], condition=models.Q(is_indexed=False), name="search_waiting"),
             models.Index(fields=["-date", "-message", "mailbox"], name="search_by_date"),
             models.Index(fields=["mailbox", "-date", "-message"], name="search_in_mailbox"),
         ]

@@ -13,10 +13,20 @@ from hypothesis import strategies as st
 from accounts.models import Mailbox
 from mail import indexing
 from mail.deeds import delete_message
-from mail.indexing import index_further, index_stored, start_indexing
+from mail.indexing import index_further, index_stored, index_waiting, start_indexing
 from mail.models import Message, SearchBuild, SearchEntry
-from mail.search import FIELD_WORDS, MARKS, MESSAGE_WORDS, OF_ONE_WORD, estimates, sequence, stored
+from mail.search import (
+    FIELD_WORDS,
+    MARKS,
+    MESSAGE_WORDS,
+    OF_ONE_WORD,
+    estimates,
+    is_indexed_at_once,
+    sequence,
+    stored,
+)
 from mail.search_query import Term, Words, parse
+from mail.tasks import index_stored_mail
 from mail.words import words
 from tests import factories
 from tests.mail.test_search_query import TODAY
@@ -100,10 +110,12 @@ def mailbox() -> Mailbox:
 
 
 def store(message: Message, document: Document) -> None:
-    """Give a message an entry with these texts."""
+    """Give a message an entry with these texts; every other one is not in the index of words yet."""
     SearchEntry.objects.filter(message=message).delete()
     held = stored(sequence({name: document[name] for name in MARKS}, document["text"][0]))
-    SearchEntry.objects.create(message=message, mailbox=message.mailbox, date=message.date, words=held)
+    SearchEntry.objects.create(
+        message=message, mailbox=message.mailbox, date=message.date, words=held, is_indexed=message.pk % 2 == 0
+    )
 
 
 def ids(asked: Words | str) -> set[int]:
@@ -270,6 +282,40 @@ class TestIndexing:
     def test_there_may_be_no_mail(self) -> None:
         start_indexing()
         assert index_further() is None
+        assert index_waiting() == 0
+
+    def test_new_mail_is_found_before_it_is_in_the_index_of_words_and_after(
+        self, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexing, "WAITING_BATCH", 2)
+        made = {factories.message(mailbox=mailbox, text=f"offer {n}").pk for n in range(3)}
+        waiting = SearchEntry.objects.filter(is_indexed=False)
+        assert waiting.count() == (0 if is_indexed_at_once() else 3)
+        while True:
+            assert ids("offer") == made
+            if not index_waiting():
+                break
+        assert not waiting.exists()
+
+    def test_the_worker_does_both(self, mailbox: Mailbox) -> None:
+        """What waits from before an upgrade, and what has come since."""
+        made = factories.message(mailbox=mailbox, text="offer")
+        start_indexing()
+        index_stored_mail()
+        assert not SearchBuild.objects.exists()
+        assert SearchEntry.objects.get().is_indexed
+        assert ids("offer") == {made.pk}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="EXPLAIN is read as PostgreSQL writes it")
+def test_a_search_walks_the_index_of_words_and_what_is_not_in_it_yet(mailbox: Mailbox) -> None:
+    """R31: nobody reads every entry."""
+    factories.message(mailbox=mailbox)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = SearchEntry.objects.filter(words__match=parse("offer", TODAY).words).explain()
+    assert "search_words" in plan
+    assert "search_waiting" in plan
 
 
 def test_the_planner_is_asked_without_reading(mailbox: Mailbox) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from mail.indexing import index_further, start_indexing
+from mail.indexing import index_further, index_waiting, start_indexing
 from mail.models import Message
 
 _TOLD = 10_000
@@ -27,6 +27,7 @@ class Command(BaseCommand):
             start_indexing()
         total, told, done = Message.objects.count(), 0, 0
         while build := index_further():
+            index_waiting()
             done = build.done
             if done >= told + _TOLD:
                 told = done
