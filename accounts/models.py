@@ -209,6 +209,10 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
             )
         return found
 
+    def in_trouble(self) -> MailboxQuerySet:
+        """Active ones whose password was rejected or that can't be fetched (R18)."""
+        return self.filter(is_active=True, state__in=(Mailbox.State.PASSWORD_REJECTED, Mailbox.State.ERROR))
+
     def polled(self) -> MailboxQuerySet:
         """Mailboxes that workers poll: active POP3 ones of active users whose password was not rejected (R2, R15, R18)."""
         return self.filter(kind=Mailbox.Kind.POP3, is_active=True, owner__is_active=True).exclude(

@@ -271,7 +271,8 @@ CONTENT_SECURITY_POLICY = {
 
 # --- screens --------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-USE_I18N = True
+#: The portal speaks English only; looking for translations would take a tenth of the time of a page.
+USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"

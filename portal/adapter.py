@@ -6,18 +6,24 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.models import User
+from accounts.models import Mailbox, User
 
 
 class Backend(AuthenticationBackend):
-    """Signs people in as django-allauth does, and loads them with their organisation, which every page asks for."""
+    """Signs people in as django-allauth does, and loads them with what every page asks for.
+
+    That is their organisation, and whether there is `has_trouble` with a mailbox of theirs.
+    """
 
     def get_user(self, user_id: Any) -> User | None:
         """The active user of a session."""
-        user = User.objects.select_related("organization").filter(pk=user_id).first()
+        trouble = Exists(Mailbox.objects.filter(owner=OuterRef("pk")).in_trouble())
+        users = User.objects.select_related("organization").annotate(has_trouble=trouble)
+        user = users.filter(pk=user_id).first()
         return user if user and self.user_can_authenticate(user) else None
 
 

@@ -101,12 +101,11 @@ class Portal:
 
     @cached_property
     def troubled_mailboxes(self) -> list[Mailbox]:
-        """The user's own active mailboxes whose password was rejected or that can't be fetched (R18)."""
-        return list(
-            Mailbox.objects.owned_by(member(self._request)).filter(
-                is_active=True, state__in=(Mailbox.State.PASSWORD_REJECTED, Mailbox.State.ERROR)
-            )
-        )
+        """The user's own mailboxes that pages warn of: see `MailboxQuerySet.in_trouble`."""
+        user = member(self._request)
+        # Who signs in with this very request was not loaded by the session.
+        has_trouble = getattr(user, "has_trouble", True)
+        return list(Mailbox.objects.owned_by(user).in_trouble()) if has_trouble else []
 
 
 def portal(request: HttpRequest) -> dict[str, Portal]:

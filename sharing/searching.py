@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from accounts.among import among
 from accounts.models import User
 from customers.models import Customer
 from mail.cursors import Place
@@ -200,7 +201,7 @@ class Where:
         """All that is there."""
         bounds = {"date__gte": self.since, "date__lt": self.before}
         bounds = {name: value for name, value in bounds.items() if value is not None}
-        return SearchEntry.objects.filter(mailbox__in=self.mailboxes, **bounds)
+        return SearchEntry.objects.filter(among("mailbox", self.mailboxes), **bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ def find(
     They are looked for at `where`; `words` are those that `narrow` asks for, to know how much work that is. With a
     `reader` copies are listed once, as `mail.walking.judge` says.
     """
-    hits = narrow(Message.objects.filter(search__mailbox__in=where.mailboxes))
+    hits = narrow(Message.objects.filter(among("search__mailbox", where.mailboxes)))
     end = _end_of_window(where.entries(), hits, words, place)
     beyond = place.after("search__date", "search__pk") if place else Q()
     if end is not None:

@@ -8,11 +8,9 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 
 from django.db.models import (
-    BigIntegerField,
     Case,
     Count,
     Exists,
-    ExpressionWrapper,
     IntegerField,
     OuterRef,
     Q,
@@ -24,6 +22,7 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
 from accounts.addresses import domain_covers
+from accounts.among import among
 from accounts.internal import covering, internal_among, is_internal
 from accounts.models import User
 from customers.models import Customer
@@ -90,14 +89,15 @@ class Sight:
         public, custom = self.modes.mailboxes_in(Mode.PUBLIC), self.modes.mailboxes_in(Mode.CUSTOM)
         ticked = _has_ticked_record("owner", "message")
         return Correspondence.objects.filter(
-            Q(message__mailbox__in=public) | Q(owner=self.viewer) | Q(message__mailbox__in=custom) & ticked,
+            among("message__mailbox", public) | Q(owner=self.viewer) | among("message__mailbox", custom) & ticked,
             customer=customer,
         )
 
     @cached_property
     def _is_mine_or_perhaps_shared(self) -> Q:
         public, custom = self.modes.mailboxes_in(Mode.PUBLIC), self.modes.mailboxes_in(Mode.CUSTOM)
-        return Q(mailbox__in=public) | Q(owner=self.viewer) | Q(mailbox__in=custom) & _has_ticked_record("owner", "pk")
+        ticked = _has_ticked_record("owner", "pk")
+        return among("mailbox", public) | Q(owner=self.viewer) | among("mailbox", custom) & ticked
 
     @cached_property
     def _is_shared(self) -> Q:
@@ -113,8 +113,7 @@ def count_revealed_by_tick(owner: User, customer: Customer, modes: Modes) -> int
         _is_shareable(owner.organization_id, "message__"),
         customer=customer,
         owner=owner,
-        message__mailbox__in=modes.mailboxes_in(Mode.CUSTOM),
-    )
+    ).filter(among("message__mailbox", modes.mailboxes_in(Mode.CUSTOM)))
     counted = effective(links, owner.organization_id).aggregate(count=Count("message", distinct=True))
     return int(counted["count"])
 
@@ -133,13 +132,12 @@ def _is_shared(organization: int, modes: Modes) -> Q:
     """
     public, custom = modes.mailboxes_in(Mode.PUBLIC), modes.mailboxes_in(Mode.CUSTOM)
     ticked = Exists(SharedRecord.objects.filter(owner=OuterRef(OuterRef("owner")), customer=OuterRef("customer")))
-    mailbox = ExpressionWrapper(OuterRef("mailbox"), output_field=BigIntegerField())
-    correspondents = links_here(organization).annotate(mailbox=mailbox).filter(Q(mailbox__in=public) | Q(ticked))
+    correspondents = links_here(organization).filter(among(OuterRef("mailbox"), public) | Q(ticked))
     return (
         _is_shareable(organization)
-        & Q(mailbox__in=public | custom)
+        & among("mailbox", public | custom)
         & Q(Exists(correspondents))
-        & ~(Q(mailbox__in=public & modes.excluding) & _excluded_participant(organization))
+        & ~(among("mailbox", public & modes.excluding) & _excluded_participant(organization))
     )
 
 
