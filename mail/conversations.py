@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from accounts.models import User
 from mail.cursors import Place
 from mail.models import Correspondence, Message, MessageQuerySet
-from mail.walking import Candidates, walk
+from mail.walking import COLUMNS, Candidates, Row, listed, walk
 
 PAGE = 12
 #: The latest messages of a conversation that a page shows; the others are reached from any of them.
@@ -80,6 +80,21 @@ def page_of(
             return Page(_load(found, longer), "")
         end = batch.end
     return Page(_load(found, longer), str(end))
+
+
+def others_in_conversation(
+    messages: MessageQuerySet, chosen: Message, reader: User, *, most: int
+) -> tuple[list[Message], bool]:
+    """The latest `most` of `messages` in the conversation of `chosen`, the oldest first, and whether there are more.
+
+    Without `chosen` itself and its copies; of the others' copies one, the reader's own first. Two queries at most.
+    """
+    others = messages.filter(thread__root=chosen.thread.root).exclude(fingerprint=chosen.fingerprint)
+    judged = [Row(*row) for row in others.values_list(*COLUMNS)]
+    rows = listed(judged, {row.pk for row in judged}, reader)
+    shown = [row.pk for row in reversed(rows[:most])]
+    loaded = Message.objects.in_bulk(shown) if shown else {}
+    return [loaded[pk] for pk in shown if pk in loaded], len(rows) > most
 
 
 def _roots_upto(messages: MessageQuerySet, before: Place, roots: Collection[str]) -> set[str]:

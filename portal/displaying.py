@@ -50,7 +50,10 @@ class Person(Protocol):
 def visible(user: User, pk: int, sight: Sight | None = None) -> Message:
     """The message, if the user may see it; 404 otherwise. It knows whether they always want its sender's images."""
     seen = (sight or Sight(user)).messages().annotate(images_wanted=wants_images(user))  # type: ignore[no-redef]
-    return get_object_or_404(seen.select_related("owner__organization", "mailbox", "thread", "folder", "body"), pk=pk)
+    found = get_object_or_404(seen.select_related("owner", "mailbox", "thread", "folder", "body"), pk=pk)
+    # Nobody sees another organisation's mail.
+    found.owner.organization = user.organization
+    return found
 
 
 def opened(user: User, pk: int, sight: Sight | None = None) -> Message:

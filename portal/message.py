@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
@@ -14,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import User
 from mail.content import Content
+from mail.conversations import others_in_conversation
 from mail.deeds import mark_message
 from mail.documents import text_as_html
 from mail.matching import correspondents, unknown_sender
@@ -29,7 +29,6 @@ from sharing.visibility import (
     Sight,
     explain,
     explain_to_colleagues,
-    listed_once,
     setting_behind,
     viewers_of,
     visible_to,
@@ -102,20 +101,14 @@ def _people(chosen: Message, content: Content, *, hidden: bool) -> list[tuple[st
 
 def _around(user: User, chosen: Message, sight: Sight) -> dict[str, object]:
     """What stands beside the message: its conversation and its customers."""
-    others = list(
-        listed_once(sight.messages(~IN_TRASH, Q(thread__root=chosen.thread.root)), user)
-        .exclude(fingerprint=chosen.fingerprint)
-        .select_related("owner")
-        .newest_first()[: LISTED + 1]
-    )
+    others, has_more = others_in_conversation(sight.messages(~IN_TRASH), chosen, user, most=LISTED)
     place = (chosen.date, chosen.pk)
-    conversation = sorted(others[:LISTED], key=lambda other: (other.date, other.pk))
     customers = correspondents([chosen])[chosen.pk]
     is_owner = chosen.owner_id == user.pk
     return {
-        "earlier": [other for other in conversation if (other.date, other.pk) < place],
-        "later": [other for other in conversation if (other.date, other.pk) > place],
-        "has_more": len(others) > LISTED,
+        "earlier": [other for other in others if (other.date, other.pk) < place],
+        "later": [other for other in others if (other.date, other.pk) > place],
+        "has_more": has_more,
         "listed": LISTED,
         "customers": customers,
         "unknown_sender": unknown_sender(chosen) if is_owner and not customers else None,
