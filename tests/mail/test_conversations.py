@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Mailbox
 from mail import conversations
-from mail.conversations import Page, page_of
+from mail.conversations import Page, others_in_conversation, page_of
 from mail.models import Message
 from sharing.visibility import listed_once, visible_to
 from tests import factories
@@ -158,3 +158,16 @@ def test_of_several_copies_one_is_listed_the_readers_own_first() -> None:
     factories.share(ann, "private")
     page = page_of(visible_to(reader), reader=reader)
     assert [conversation.messages for conversation in page.conversations] == [[second]]
+
+
+def test_the_others_of_a_conversation_are_listed_once_and_the_latest_of_many() -> None:
+    """R30: one's own copy of an answer, not a colleague's; no copy of the message itself."""
+    organization = factories.organization()
+    ann, ben = (factories.mailbox(owner=factories.user(organization=organization)) for _ in range(2))
+    chosen, _ = (written(each, 1, "a@x") for each in (ann, ben))
+    _, mine = (written(each, 2, "b@x", "a@x") for each in (ben, ann))
+    theirs = written(ben, 3, "c@x", "a@x")
+    everything = Message.objects.all()
+    assert others_in_conversation(everything, chosen, ann.owner, most=9) == ([mine, theirs], False)
+    assert others_in_conversation(everything, chosen, ann.owner, most=1) == ([theirs], True)
+    assert others_in_conversation(everything.filter(pk=chosen.pk), chosen, ann.owner, most=9) == ([], False)
