@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.templatetags.static import static
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 from django.utils.timesince import timesince
@@ -112,11 +112,32 @@ def when(moment: datetime | None) -> str:
     """A moment as short as lists need it: the time today, the day this year, else the date."""
     if moment is None:
         return ""
+    return _short(timezone.localtime(moment))
+
+
+@register.simple_tag
+def time(moment: datetime, css: str = "") -> str:
+    """A moment as `when` writes it, for programs exactly; `css` is the class of the element."""
     local = timezone.localtime(moment)
+    return format_html(
+        '<time class="{}" datetime="{}">{}</time>' if css else '<time{} datetime="{}">{}</time>',
+        css,
+        local.isoformat(),
+        _short(local),
+    )
+
+
+@register.filter
+def epoch(moment: datetime) -> str:
+    """Seconds since 1970, exact to the microsecond, to be compared by scripts."""
+    return f"{moment.timestamp():.6f}"
+
+
+def _short(local: datetime) -> str:
     today = timezone.localdate()
     if local.date() == today:
-        return formats.date_format(local, "H:i")
-    return formats.date_format(local, "j M" if local.year == today.year else "j M Y")
+        return f"{local:%H:%M}"
+    return f"{local.day} {local:%b}" if local.year == today.year else f"{local.day} {local:%b} {local.year}"
 
 
 @register.filter
