@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from django.db.models import BooleanField, F, Func, Model, OuterRef, Q, QuerySet
 
@@ -19,7 +19,7 @@ _COVERS = "substr('.' || {covered}, 1 + length({covered}) - length({domain})) = 
 class _Covers(Func):
     """Whether the domain in the first column covers that in the second: equal or a parent."""
 
-    output_field = BooleanField()  # type: ignore[assignment]
+    output_field = BooleanField()
     arity = 2
 
     def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]  # noqa: ARG002
@@ -35,7 +35,7 @@ class _Internal(Func):
     much to prepare. The addresses are read once a query, however many rows it looks at.
     """
 
-    output_field = BooleanField()  # type: ignore[assignment]
+    output_field = BooleanField()
     arity = 2
     _SQL = (
         "({address} IN (SELECT email FROM {users} WHERE organization_id = {organization}"
@@ -60,7 +60,7 @@ class _Internal(Func):
 
 def covering(domains: QuerySet[M], domain: str) -> QuerySet[M]:
     """Those rows of `domains` whose column `domain` covers the domain in the outer query's column: equal or a parent."""
-    return cast("QuerySet[M]", domains.filter(_Covers(F("domain"), OuterRef(domain))))
+    return domains.filter(_Covers(F("domain"), OuterRef(domain)))
 
 
 @lru_cache(maxsize=256)

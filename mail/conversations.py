@@ -58,7 +58,11 @@ def page_of(
     of queries does not depend on how many messages there are.
     """
     before = end = Place.read(cursor)
-    candidates = Candidates(messages, before) if links is None else Candidates(links, before, pk="message")
+    candidates = (
+        Candidates(messages, before, fingerprint="fingerprint")
+        if links is None
+        else Candidates(links, before, pk="message", fingerprint="message__fingerprint")
+    )
     found: dict[str, list[int]] = {}
     longer: set[str] = set()
     shown_before: set[str] = set()

@@ -13,7 +13,7 @@ from django.db.models import CharField, Exists, ExpressionWrapper, F, OuterRef, 
 from django.dispatch import Signal
 
 from accounts.addresses import domain_of
-from accounts.internal import internal_among, is_internal, own_addresses
+from accounts.internal import is_internal, own_addresses
 from accounts.models import Organization, User
 from customers.models import Customer, CustomerAddress, CustomerQuerySet
 from mail import rows
@@ -224,7 +224,8 @@ def unknown_sender(message: Message) -> str | None:
     organization = message.owner.organization
     if message.has_customer and Customer.objects.for_organization(organization).with_address(address).exists():
         return None
-    return None if internal_among(organization, {address}) else address
+    outside = message.participants.filter(address=address).exclude(is_internal(organization.pk))
+    return address if outside.exists() else None
 
 
 def with_unread(customers: CustomerQuerySet, user: User) -> CustomerQuerySet:

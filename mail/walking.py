@@ -6,7 +6,7 @@ however much mail there is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -38,11 +38,23 @@ class Row(NamedTuple):
 
 
 class Candidates:
-    """Rows with a `date` and the id of a message in the column named `pk`, which an index holds in the order of both."""
+    """Rows with a `date` and the id of a message in the column named `pk`, which an index holds in the order of both.
 
-    def __init__(self, rows: QuerySet[Any], place: Place | None = None, *, pk: str = "pk", first: int = FIRST) -> None:
+    With the column `fingerprint`, too, copies of what is taken can be found.
+    """
+
+    def __init__(
+        self,
+        rows: QuerySet[Any],
+        place: Place | None = None,
+        *,
+        pk: str = "pk",
+        fingerprint: str | None = None,
+        first: int = FIRST,
+    ) -> None:
         self._rows = rows
         self._pk = pk
+        self._fingerprint = fingerprint
         self._size = first
         self._steps = STEPS
         #: Where the candidates that were taken end, and whether there are no more to take.
@@ -54,11 +66,12 @@ class Candidates:
         """Whether there may be more, and they may still be taken."""
         return not self.is_last and self._steps > 0
 
-    def take(self) -> set[int]:
-        """The ids of the next ones; one query."""
-        found = list(self._next().values_list(self._pk, "date"))
+    def take(self) -> dict[int, str]:
+        """The ids of the next ones with their fingerprints, which are empty where no column was named; one query."""
+        columns = (self._pk, "date") if self._fingerprint is None else (self._pk, "date", self._fingerprint)
+        found = list(self._next().values_list(*columns))
         self._went_to(len(found), Place(found[-1][1], found[-1][0]) if found else None)
-        return {pk for pk, _ in found}
+        return {pk: mark[0] if mark else "" for pk, _, *mark in found}
 
     def take_messages(self) -> list[Message]:
         """The next ones themselves, where the rows are messages; one query."""
@@ -81,19 +94,16 @@ class Candidates:
 COLUMNS = ("pk", "date", "thread__root", "fingerprint", "owner")
 
 
-def judge(candidates: Collection[int], messages: MessageQuerySet, reader: User | None = None) -> list[Row]:
-    """Those of `messages` that are among `candidates`, newest first; two queries.
+def judge(candidates: Mapping[int, str], messages: MessageQuerySet, reader: User | None = None) -> list[Row]:
+    """Those of `messages` that are among `candidates` (fingerprints by id), newest first; one query.
 
     `messages` come in no order of their own. Of several copies of a message only one is listed: the reader's own, else
     the first stored, among all that are in `messages` (R30). Without a reader copies are messages like any others.
     """
     if not candidates:
         return []
-    wanted = set(candidates)
-    if reader is not None:
-        fingerprints = Message.objects.filter(pk__in=candidates).values("fingerprint")
-        wanted |= set(Message.objects.filter(fingerprint__in=fingerprints).values_list("pk", flat=True))
-    judged = [Row(*row) for row in messages.filter(pk__in=wanted).values_list(*COLUMNS)]
+    which = {"pk__in": set(candidates)} if reader is None else {"fingerprint__in": set(candidates.values())}
+    judged = [Row(*row) for row in messages.filter(**which).values_list(*COLUMNS)]
     return listed(judged, candidates, reader)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -72,9 +72,9 @@ def page_of(
     unread: list[Row] = []
     read: list[Row] = []
     while True:
-        taken = fresh.take() if part != "read" and fresh.can_go_on else set()
+        taken = fresh.take() if part != "read" and fresh.can_go_on else {}
         unread_is_done = part == "read" or fresh.is_last
-        rest_taken = known.take() if unread_is_done and known.can_go_on else set()
+        rest_taken = known.take() if unread_is_done and known.can_go_on else {}
         rows = feed.judge(taken | rest_taken)
         unread += [row for row in rows if row.pk in taken]
         read += [row for row in rows if row.pk in rest_taken]
@@ -108,19 +108,20 @@ class _Feed:
         # One's own copies stand for others, too, unless a colleague's are asked for; `judge` leaves them out.
         self.messages = sight.messages(~IN_TRASH) if colleague is None else sight.of_colleagues(Q(owner=colleague))
         self._rows: QuerySet[Any] = sight.candidates(colleague).exclude(owner=sight.viewer)
-        self._pk = "pk"
+        self._pk, self._fingerprint = "pk", "fingerprint"
         if customers is not None:
             with_them = has_correspondent(sight.viewer.organization_id, customer__in=customers.values("pk"))
             self.messages = self.messages.filter(with_them)
             self._rows = Correspondence.objects.filter(customer__in=customers.values("pk"))
-            self._pk = "message"
+            self._pk, self._fingerprint = "message", "message__fingerprint"
 
     def candidates(self, is_unread: bool, place: Place | None = None, *, first: int = 2 * PAGE) -> Candidates:
         """What may be unread, or read, after `place`."""
         condition = self._is_unread if is_unread else ~self._is_unread
-        return Candidates(self._rows.filter(condition), place, pk=self._pk, first=first)
+        rows = self._rows.filter(condition)
+        return Candidates(rows, place, pk=self._pk, fingerprint=self._fingerprint, first=first)
 
-    def judge(self, candidates: Collection[int]) -> list[Row]:
+    def judge(self, candidates: Mapping[int, str]) -> list[Row]:
         """Those of `candidates` that are in the feed, newest first."""
         return [row for row in judge(candidates, self.messages, self.viewer) if row.owner != self.viewer.pk]
 
@@ -133,7 +134,8 @@ class _Feed:
 def latest_customer_mail(sight: Sight, count: int) -> list[Message]:
     """The newest mail with leads and contacts that somebody may see, own and shared; copies once, nothing discarded."""
     newest: list[int] = []
-    for batch in walk(Candidates(sight.candidates(), first=3 * count), sight.customer_mail(), sight.viewer):
+    candidates = Candidates(sight.candidates(), fingerprint="fingerprint", first=3 * count)
+    for batch in walk(candidates, sight.customer_mail(), sight.viewer):
         newest += [row.pk for row in batch.rows]
         if len(newest) >= count:
             break

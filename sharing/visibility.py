@@ -57,7 +57,7 @@ class Sight:
 
     def messages(self, *narrowed: Q) -> MessageQuerySet:
         """All of it, own and shared, as far as the conditions `narrowed` hold."""
-        return self._filtered(Q(owner=self.viewer) | self._is_shared, *narrowed)
+        return self._filtered(self._is_mine | self._is_shared, *narrowed)
 
     def of_colleagues(self, *narrowed: Q) -> MessageQuerySet:
         """What they may see without being its owner."""
@@ -65,7 +65,7 @@ class Sight:
 
     def customer_mail(self) -> MessageQuerySet:
         """Mail with leads and contacts, own and shared, without drafts and what is in Trash."""
-        mine = Q(owner=self.viewer, is_draft=False) & has_correspondent(self.viewer.organization_id)
+        mine = self._is_mine & Q(is_draft=False) & has_correspondent(self.viewer.organization_id)
         return self._filtered(mine | self._is_shared, ~IN_TRASH)
 
     def candidates(self, owner: int | None = None) -> MessageQuerySet:
@@ -92,6 +92,10 @@ class Sight:
             among("message__mailbox", public) | Q(owner=self.viewer) | among("message__mailbox", custom) & ticked,
             customer=customer,
         )
+
+    @cached_property
+    def _is_mine(self) -> Q:
+        return among("owner", [self.viewer.pk], is_judged=True)
 
     @cached_property
     def _is_mine_or_perhaps_shared(self) -> Q:
@@ -135,9 +139,9 @@ def _is_shared(organization: int, modes: Modes) -> Q:
     correspondents = links_here(organization).filter(among(OuterRef("mailbox"), public) | Q(ticked))
     return (
         _is_shareable(organization)
-        & among("mailbox", public | custom)
+        & among("mailbox", public | custom, is_judged=True)
         & Q(Exists(correspondents))
-        & ~(among("mailbox", public & modes.excluding) & _excluded_participant(organization))
+        & ~(among("mailbox", public & modes.excluding, is_judged=True) & _excluded_participant(organization))
     )
 
 

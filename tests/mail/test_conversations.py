@@ -142,7 +142,7 @@ def test_a_page_takes_as_many_queries_for_much_mail_as_for_little(count: int) ->
     with CaptureQueriesContext(connection) as queries:
         page = page_of(messages, reader=mailbox.owner)
         assert {conversation.latest.subject for conversation in page.conversations}
-    assert len(queries) == 4
+    assert len(queries) == 3
 
 
 def test_of_several_copies_one_is_listed_the_readers_own_first() -> None:

@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import Mailbox, User
@@ -653,8 +655,15 @@ def test_the_page_takes_twelve_queries_at_most(ann: Mailbox, ben: User, bea: Cus
     known = factories.message(
         mailbox=ann, sender="bea@acme.example", html=PICTURED, attachments=[("a.pdf", "application/pdf", b"%PDF")]
     )
-    unknown = factories.message(mailbox=ann, sender="rocky@quarry.example")
+    unknown = factories.message(mailbox=ann, sender="rocky@quarry.example", message_id="a@x")
+    factories.message(mailbox=ann, sender="rocky@quarry.example", references=["a@x"], text="And yet")
+    client = browser(ann.owner)
+    client.get(reverse("help"))
+    with CaptureQueriesContext(connection) as first_time:
+        client.get(reverse("message", args=[unknown.pk]))
     counts = {
+        # Outside of a test there are no savepoints.
+        "owner, for the first time": len([each for each in first_time if "SAVEPOINT" not in each["sql"]]),
         "owner": queries_of(ann.owner, "message", known.pk),
         "owner, unknown sender": queries_of(ann.owner, "message", unknown.pk),
         "colleague": queries_of(ben, "message", known.pk),

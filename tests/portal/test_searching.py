@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from accounts.models import Mailbox, User
+from mail.arranging import add_label
 from mail.deeds import delete_message, label_message, mark_message, move_message
 from mail.models import Folder, Label, Message, SearchBuild
 from sharing import searching
@@ -402,13 +403,19 @@ def test_mail_that_is_not_indexed_yet_is_spoken_of(ann: Mailbox) -> None:
 
 def test_queries_of_the_page(ann: Mailbox, zoe: Mailbox) -> None:
     """At most 12, however much is found (speed.md)."""
+    hot = add_label(ann.owner.mail_account, "Hot", "#c2413b")
     for number in range(30):
-        write(ann, f"steel {number}", attachments=[("steel.pdf", "application/pdf", b"..")])
+        message = write(ann, f"steel {number}", sender="bea@acme.example", attachments=[("steel.pdf", "a/pdf", b"..")])
+        label_message(message, [hot])
     for q in (
         "steel ",
         "ste",
         '"steel 7" -iron',
         "from:bea subject:steel has:attachment after:2026-01-01",
         "is:received",
+        "steel label:hot",
+        "steel in:inbox",
+        "steel customer:bea is:unread",
     ):
         assert queries_of(zoe.owner, "search", q=q) <= 12, q
+        assert queries_of(ann.owner, "search", q=q) <= 12, q
