@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.core.management import call_command
+
+from tests.portal.chromium import quit_browser
 
 
 def pytest_configure() -> None:
@@ -26,3 +30,10 @@ def _empty_cache(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("django_db"):
         request.getfixturevalue("_django_db_helper")
         cache.clear()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _browser_ends() -> Iterator[None]:
+    """No browser outlives the tests of the module that started it."""
+    yield
+    quit_browser()

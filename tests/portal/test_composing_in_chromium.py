@@ -36,12 +36,6 @@ PIXEL = bytes.fromhex(
 )
 
 
-@pytest.fixture(autouse=True)
-def _synchronous_browser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playwright runs an event loop in this thread; Django would refuse queries beside it."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-
-
 def shared_message(user: User) -> Message:
     """What a colleague of the user shares: mail from Bea."""
     rep = factories.user(organization=user.organization, name="Paula Public")

@@ -27,12 +27,6 @@ pytestmark = [
 BEA = "Bea Stone <bea@acme.example>"
 
 
-@pytest.fixture(autouse=True)
-def _synchronous_browser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mail arrives while a page is open; Django would refuse queries beside Playwright's event loop."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-
-
 def test_customers_mail_is_put_into_a_folder_before_and_after(portal: LiveServer) -> None:  # noqa: F811
     """R33: turned on, with what is there already; then fetched mail is found in the folder, a stranger's in the Inbox."""
     with ScriptedPop3Server() as server:

@@ -39,10 +39,7 @@ def portal(django_db_setup: None) -> Iterator[LiveServer]:
 
 @contextmanager
 def window(user: User, portal: LiveServer, **options: Any) -> Iterator[Page]:
-    """A browser window of somebody who has signed in; options are those of `chromium.page`.
-
-    The database is out of reach of the test while it is open.
-    """
+    """A browser window of somebody who has signed in; options are those of `chromium.page`."""
     session = browser(user).cookies[settings.SESSION_COOKIE_NAME].value
     with chromium.page(**options) as page:
         page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": portal.url}])

@@ -33,12 +33,6 @@ MOST_FIELDS = 12
 PASSWORD = "a long enough phrase"
 
 
-@pytest.fixture(autouse=True)
-def _synchronous_browser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playwright runs an event loop in this thread; Django would refuse queries beside it."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-
-
 @pytest.fixture
 def live_server(django_db_setup: None) -> Iterator[LiveServer]:
     """A server of each journey's own: it remembers that it was set up."""

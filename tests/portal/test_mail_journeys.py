@@ -37,9 +37,8 @@ A_LOOK = 21_000
 
 
 @pytest.fixture
-def ann(monkeypatch: pytest.MonkeyPatch) -> Mailbox:
-    """Ann's mailbox. The tests look into the database while the browser is open."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+def ann() -> Mailbox:
+    """Ann's mailbox."""
     return factories.mailbox(owner=factories.user(name="Ann"), email_address="ann@our.example")
 
 
