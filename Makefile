@@ -49,7 +49,7 @@ chaos: $(STAMPS)/test ## workers killed, connections cut, queue and database gon
 
 hostile: export CRM_MAIL_HOSTILE := all
 hostile: $(STAMPS)/test ## every sample of hostile HTML in Chromium, in every view of a message
-	$(PYTHON) -m pytest -q -n 0 tests/portal/test_hostile.py
+	$(PYTHON) -m pytest -q $(PYTEST_ARGS) tests/portal/test_hostile.py
 
 # Checking must not make keys or a database in the data folder of a checkout.
 lint: export CRM_MAIL_DATA_DIR := $(abspath $(VENV))/.lint

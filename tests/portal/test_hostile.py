@@ -32,6 +32,8 @@ pytestmark = [
 GROUP = 25
 ALL = os.environ.get("CRM_MAIL_HOSTILE") == "all"
 CHOSEN = list(enumerate(SAMPLES))[:: 1 if ALL else len(SAMPLES) // GROUP + 1]
+GROUPS = [CHOSEN[start : start + GROUP] for start in range(0, len(CHOSEN), GROUP)]
+in_groups = pytest.mark.parametrize("samples", GROUPS, ids=lambda samples: f"from-{samples[0][0]}")
 WORDS = "Harmless words"
 #: The place of the attached message: behind the text, the HTML and what holds them.
 INNER = "4"
@@ -127,28 +129,30 @@ def unchanged(page: Page, sent: str) -> None:
     assert there == then
 
 
-def test_nothing_comes_of_it_in_a_conversation(portal: LiveServer, box: Mailbox) -> None:
-    """The page of a message with all others of its conversation opened; then with its remote images asked for."""
-    groups = [filed(box, CHOSEN[start : start + GROUP]) for start in range(0, len(CHOSEN), GROUP)]
+@in_groups
+def test_nothing_comes_of_it_in_a_conversation(
+    portal: LiveServer, box: Mailbox, samples: Sequence[tuple[int, str]]
+) -> None:
+    """The page of a message with all others of its conversation opened."""
+    messages = filed(box, samples)
+    last = messages[-1]
+    path = reverse("message", args=[last.pk])
     with window(box.owner, portal, spotless=False) as page:
         witness = Witness(page, portal.url)
-        for messages in groups:
-            last = messages[-1]
-            path = reverse("message", args=[last.pk])
-            sent = witness.go(path)
-            unchanged(page, sent)
-            # Opened one by one: a browser asks for so many at once that the oldest would wait too long.
-            for number, line in enumerate(page.locator("details.line > summary").all(), 2):
-                line.click()
-                page.locator("iframe").nth(number - 1).wait_for(state="attached")
-            page.wait_for_load_state("networkidle")
-            frames = frames_of(page, "/mail/messages/")
-            assert len(frames) == len(messages)
-            for frame in frames:
-                frame.get_by_text(WORDS).first.wait_for(state="attached")
-            assert page.url == portal.url + path
-            assert page.title() == f"{last.subject} · CRM Mail"
-            assert (witness.found, len(page.context.pages)) == ([], 1), [message.subject for message in messages]
+        sent = witness.go(path)
+        unchanged(page, sent)
+        # Opened one by one: a browser asks for so many at once that the oldest would wait too long.
+        for number, line in enumerate(page.locator("details.line > summary").all(), 2):
+            line.click()
+            page.locator("iframe").nth(number - 1).wait_for(state="attached")
+        page.wait_for_load_state("networkidle")
+        frames = frames_of(page, "/mail/messages/")
+        assert len(frames) == len(messages)
+        for frame in frames:
+            frame.get_by_text(WORDS).first.wait_for(state="attached")
+        assert page.url == portal.url + path
+        assert page.title() == f"{last.subject} · CRM Mail"
+        assert (witness.found, len(page.context.pages)) == ([], 1), [message.subject for message in messages]
 
 
 #: Each way to see one message by itself: whether it has a frame, and whether remote images are asked for.
@@ -161,9 +165,10 @@ VIEWS = (
 )
 
 
-def test_nothing_comes_of_it_alone(portal: LiveServer, box: Mailbox) -> None:
+@in_groups
+def test_nothing_comes_of_it_alone(portal: LiveServer, box: Mailbox, samples: Sequence[tuple[int, str]]) -> None:
     """Each view by itself, on the screen and as it is printed; where remote images are asked for, they alone are."""
-    messages = filed(box, CHOSEN if ALL else CHOSEN[::5])
+    messages = filed(box, samples if ALL else samples[::5])
     with window(box.owner, portal, spotless=False) as page:
         witness = Witness(page, portal.url)
         for view, framed, images in VIEWS:
