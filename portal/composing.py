@@ -312,7 +312,11 @@ def delivery_of(outgoing: Outgoing | None) -> dict[str, Any]:
     """What `compose/delivery.html` shows of a message that its owner wrote here; nothing for one that they did not."""
     if outgoing is None:
         return {}
-    return {"outgoing": outgoing, "refused": list(outgoing.recipients.filter(state=Recipient.State.REFUSED))}
+    refused = outgoing.recipients.filter(state=Recipient.State.REFUSED)
+    if outgoing.status == Outgoing.Status.FAILED and outgoing.words:
+        # What holds for all of them is said once.
+        refused = refused.exclude(words=outgoing.words)
+    return {"outgoing": outgoing, "refused": list(refused)}
 
 
 def _complaint(error: NotPossible | ValidationError) -> str:

@@ -25,6 +25,11 @@ log = logging.getLogger(__name__)
 DEADLINE = 900.0
 #: So long a message waits that finds all connections to its server taken.
 _NO_CONNECTION_SECONDS = 5.0
+#: What whoever sends can do about an error.
+_NEXT_STEPS = dict.fromkeys(
+    ("password_rejected", "app_password_needed"),
+    " Save the right password under Settings › Mail › Send Mail As, then try again.",
+)
 #: What no later try can change of a server that can't be reached.
 _NEVER_REACHED = frozenset({"host_invalid", "address_not_allowed", "port_not_allowed"})
 
@@ -65,7 +70,7 @@ def _try(claimed: Outgoing, mailbox: Mailbox) -> None:
         scheduling.in_doubt(claimed)
         return
     except (SmtpError, ServerError) as error:
-        words = error.sentence
+        words = error.sentence + _NEXT_STEPS.get(error.kind, "")
         is_final = error.kind in (PERMANENT if isinstance(error, SmtpError) else _NEVER_REACHED)
         said = dict.fromkeys(addresses, words)
         answers = Answers(refused=said) if is_final else Answers(deferred=said)

@@ -30,6 +30,7 @@ def note_accepted(current: Outgoing) -> None:
 
 def withdraw(current: Outgoing) -> None:
     """Make a draft of what nobody has got again; it no longer counts on the limit (R37)."""
+    look_no_more(current)
     day, recipients = current.counted_on, current.recipients.count()
     current.recipients.all().delete()
     current.status = Status.DRAFT
@@ -65,6 +66,11 @@ def close(current: Outgoing) -> None:
         current.text = current.html = ""
     if current.recipients.filter(state=State.REFUSED).exists():
         tell_sender(current)
+
+
+def look_no_more(current: Outgoing) -> None:
+    """Whoever wrote it has looked, and decided; what they were told of is over."""
+    notifying.clear(current.message.owner, kind=notifying.Kind.SENDING_FAILED, message=current.message)
 
 
 def tell_sender(current: Outgoing) -> None:

@@ -24,7 +24,7 @@ from sender.addressing import Person, is_plain, read_people
 from sender.building import File, Letter, build, new_message_id
 from sender.files import read_file, require_draft, used_images
 from sender.models import Outgoing, Recipient
-from sender.outcome import close, is_out, note_accepted, withdraw
+from sender.outcome import close, is_out, look_no_more, note_accepted, withdraw
 from sender.tasks import hint_delivery
 
 #: So long after *Send* a message waits, so that it can be taken back (R35).
@@ -106,6 +106,7 @@ def try_again(outgoing: Outgoing) -> Outgoing:
         is_waiting = current.status == Status.QUEUED
         if not is_waiting and not (current.status in {Status.FAILED, Status.SENT} and refused.exists()):
             raise NotPossible("There is nothing to try again: nobody was refused, or it is being sent.")
+        look_no_more(current)
         refused.update(state=State.OPEN, words="")
         _queue(current)
         current.save()
@@ -122,6 +123,7 @@ def settle_unknown(outgoing: Outgoing, *, arrived: bool) -> Outgoing:
         current = _locked(outgoing)
         if current.status != Status.UNKNOWN:
             raise NotPossible("This message is not in doubt any more.")
+        look_no_more(current)
         handed_over = current.recipients.filter(state=State.HANDED_OVER)
         handed_over.update(state=State.ACCEPTED if arrived else State.OPEN)
         if arrived:

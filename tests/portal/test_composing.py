@@ -18,6 +18,7 @@ from sharing.audit import openings_of
 from tests import factories
 from tests.portal.browsers import browser, page, queries_of
 from tests.sender.senders import deliver, sender_on, server, written
+from tests.servers import SmtpSink
 
 pytestmark = pytest.mark.django_db
 
@@ -317,6 +318,15 @@ def test_whom_the_server_refused_stands_on_the_message_with_its_words() -> None:
     assert "Not everybody got this message" in shown
     assert "no such &lt;user&gt;" in shown.partition("gone@acme.example: ")[2]
     assert reverse("draft-try-again", args=[outgoing.pk]) in shown
+
+
+def test_what_keeps_a_message_from_everybody_is_said_once() -> None:
+    """R36: a server that can't be signed in to refuses no recipient in particular."""
+    user = sender_on(1)
+    with SmtpSink(users={"user": "other"}) as sink:
+        user.mailboxes.update(outgoing_port=sink.port)
+        outgoing = deliver(send(written(user)))
+    assert page(user, "message", outgoing.pk).count("rejected the user name or the password") == 1
 
 
 def test_nobody_else_sees_how_it_is_doing() -> None:

@@ -271,7 +271,21 @@ def test_a_rejected_password_fails_at_once_and_is_in_no_word() -> None:
         outgoing = deliver(send(written(sender_on(sink.port))))
     assert outgoing.status == Status.FAILED
     assert "rejected the user name or the password" in outgoing.words
+    assert "Send Mail As" in outgoing.words
     assert "secret" not in outgoing.words
+
+
+def test_who_has_decided_is_told_no_more_until_it_fails_again() -> None:
+    """R36: the notification goes with what it was about."""
+    with server(replies={"DATA": "554 no"}) as sink:
+        outgoing = deliver(send(written(sender_on(sink.port))))
+        assert Notification.objects.count() == 1
+        try_again(outgoing)
+        assert not Notification.objects.exists()
+        outgoing = deliver(outgoing)
+        assert Notification.objects.count() == 1
+        take_back(outgoing)
+    assert not Notification.objects.exists()
 
 
 def test_words_that_hold_the_password_are_not_kept() -> None:
