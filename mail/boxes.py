@@ -173,12 +173,12 @@ def rows_of(box: Box, heads: Sequence[Message]) -> list[Row]:
     counts, marks, people = _summaries(box, threads)
     customers = correspondents(heads)
     labels = _labels(threads)
-    written_to = _recipients(heads) if box.folder and box.folder.kind in {"sent", "drafts"} else {}
+    written_to = _recipients(heads) if box.folder and box.folder.kind in {"sent", "drafts"} else None
     return [
         Row(
             latest=head,
             count=counts[head.thread_id],
-            people=written_to.get(head.pk) or people[head.thread_id],
+            people=people[head.thread_id] if written_to is None else written_to[head.pk] or ["nobody yet"],
             labels=labels[head.thread_id],
             customers=customers[head.pk],
             **{name: name in marks[head.thread_id] for name in ("is_unread", "is_starred", "has_attachments")},
@@ -268,7 +268,8 @@ def _labels(threads: Sequence[int]) -> dict[int, list[Label]]:
 
 def _recipients(heads: Sequence[Message]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = defaultdict(list)
-    people = Participant.objects.filter(message__in=[head.pk for head in heads], role=Participant.Role.TO)
+    roles = (Participant.Role.TO, Participant.Role.CC, Participant.Role.BCC)
+    people = Participant.objects.filter(message__in=[head.pk for head in heads], role__in=roles)
     for message, name, address in people.values_list("message_id", "name", "address"):
         found[message].append(name or address)
     return found

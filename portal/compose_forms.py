@@ -73,6 +73,11 @@ class ComposeForm(forms.Form):
         if not is_rich:
             del self.fields["html"]
 
+    def note_saved(self, draft: Outgoing) -> None:
+        """What was typed is saved as `draft`: whoever goes on in this form has seen that."""
+        self.draft = draft
+        self.data = {**self.data, "revision": draft.revision}
+
     @property
     def typed(self) -> dict[str, Any]:
         """What to hand to `sender.composing.save_draft`: HTML where there is some, else the text if there is a field of it."""

@@ -230,7 +230,7 @@ def _saves(form: ComposeForm) -> bool:
     if not form.is_valid():
         return False
     try:
-        form.draft = composing.save_draft(form.draft, form.cleaned_data["revision"], **form.typed)
+        form.note_saved(composing.save_draft(form.draft, form.cleaned_data["revision"], **form.typed))
     except ValidationError as error:
         add_errors(form, error.message_dict)
     except NotPossible as error:

@@ -20,7 +20,14 @@ reaches the editor as `contentWindow.editor`; it is told by the event `editor-re
         ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|tel:|cid:|\/mail\/drafts\/|data:image\/(?:png|jpeg|gif|webp);)/i,
       }),
   });
+  /* What brings looks of its own, such as a quotation, is made for white paper and stays on it in a dark portal. */
+  const showLooks = () => {
+    const has = root.querySelector("[style], [bgcolor], [color]") !== null;
+    document.documentElement.classList.toggle("has-looks", has);
+  };
+  editor.addEventListener("input", showLooks);
   editor.setHTML(written);
+  showLooks();
   editor.moveCursorToStart();
   window.editor = editor;
   window.frameElement.dispatchEvent(new Event("editor-ready"));

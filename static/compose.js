@@ -26,20 +26,21 @@ Writing a message (templates/compose/compose.html). Without this script the page
   const signedOut = document.getElementById("compose-signed-out");
   const isSignIn = (url) => new URL(url, location).pathname === form.dataset.signsIn;
   const token = () => form.elements.csrfmiddlewaretoken.value;
-  /* Signing in again makes the tokens of this page worthless: those of the same page as it is now take their place. */
+  /* Signing in again makes the tokens of this page worthless: those of the same page as it is now take their place. If
+     there is no such page, the answer is what there is instead. */
   const renewTokens = async () => {
     const page = await fetch(location.href);
-    if (!page.ok || isSignIn(page.url)) return false;
+    if (!page.ok || isSignIn(page.url)) return page;
     const { body } = new DOMParser().parseFromString(await page.text(), "text/html");
     document.body.setAttribute("hx-headers", body.getAttribute("hx-headers"));
     form.elements.csrfmiddlewaretoken.value = body.querySelector("[name=csrfmiddlewaretoken]").value;
-    return true;
+    return null;
   };
   const post = async (url, body, options) => {
     body.delete("csrfmiddlewaretoken");
     const send = () => fetch(url, { method: "POST", body, headers: { "X-CSRFToken": token() }, ...options });
     const answer = await send();
-    return answer.status === 403 && (await renewTokens()) ? send() : answer;
+    return answer.status === 403 ? ((await renewTokens()) ?? send()) : answer;
   };
   document.addEventListener("htmx:beforeOnLoad", (event) => {
     if (!isSignIn(event.detail.xhr.responseURL)) return;
@@ -84,7 +85,7 @@ Writing a message (templates/compose/compose.html). Without this script the page
       .then(async (answer) => {
         isUnreachable = false;
         signedOut.hidden = !isSignIn(answer.url);
-        const isGone = [403, 404].includes(answer.status);
+        const isGone = answer.status === 404;
         if (isGone || !signedOut.hidden) {
           isChanged = true;
           const reason = isGone ? "this draft was deleted, or you are signed in as somebody else" : "you are signed out";

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from django.urls import resolve, reverse
 
 from accounts.mailboxes import change_mailbox, deactivate, remove_mailbox
 from accounts.models import Mailbox, User
+from mail.boxes import Box, page_of
 from mail.models import Folder
+from sender.composing import save_draft
 from sender.models import DraftFile, Outgoing
 from sender.sending import send
 from sharing.audit import openings_of
@@ -239,6 +242,16 @@ def test_what_is_wrong_stands_beside_its_field_and_nothing_is_lost() -> None:
     assert current(draft).status == Status.DRAFT
 
 
+def test_who_mends_what_was_wrong_goes_on_saving() -> None:
+    """R35: what a refused *Send* has saved is what the page shows, not another window's."""
+    draft = written(writer())
+    user = draft.message.owner
+    shown = posted(user, "draft", draft.pk, revision=0, to="bea", do="send").content.decode()
+    [revision] = re.findall(r'name="revision" value="(\d+)"', shown)
+    answer = posted(user, "draft-save", draft.pk, revision=revision, to="bea@acme.example")
+    assert (answer.status_code, current(draft).to) == (200, "bea@acme.example")
+
+
 def test_beyond_the_limit_the_page_names_it_and_when_it_resets(settings: Any) -> None:
     """R37."""
     settings.SENDS_PER_USER_PER_DAY = 0
@@ -452,3 +465,13 @@ def test_two_accounts_with_one_address_can_be_told_apart() -> None:
     shown = page(user, "draft", draft.pk)
     assert f"&lt;{pop3.email_address}&gt; · {pop3.name}" in shown
     assert f"&lt;{pop3.email_address}&gt; · {account.name}" in shown
+
+
+def test_a_draft_is_listed_by_whom_it_is_to() -> None:
+    """R31: blind copies count, for they are one's own; as long as it is to nobody, that is said."""
+    user = writer()
+    drafts = Folder.objects.get(account__user=user, kind="drafts")
+    draft = written(user, to="", bcc="carl@x.example")
+    assert page_of(Box(user, drafts)).rows[0].people == ["carl@x.example"]
+    save_draft(draft, 0, bcc="")
+    assert page_of(Box(user, drafts)).rows[0].people == ["nobody yet"]

@@ -120,6 +120,8 @@ def test_a_draft_is_written_with_the_keyboard_on_a_phone_and_found_again(portal:
         editor(page)
         page.keyboard.type("See: ")
         frame = page.frame_locator("[data-editor]").locator("#editor")
+        paper = "root => getComputedStyle(root.ownerDocument.documentElement).backgroundColor"
+        assert frame.evaluate(paper) == "rgb(28, 31, 38)"
         frame.evaluate(
             """(root, bytes) => {
                 const carried = new DataTransfer();
@@ -129,6 +131,15 @@ def test_a_draft_is_written_with_the_keyboard_on_a_phone_and_found_again(portal:
             list(PIXEL),
         )
         expect(frame.locator("img")).to_have_count(1)
+        frame.evaluate(
+            """root => {
+                const carried = new DataTransfer();
+                carried.setData("text/html", "<span style='color: #333'>Pasted</span>");
+                root.dispatchEvent(new ClipboardEvent("paste", {clipboardData: carried, bubbles: true, cancelable: true}));
+            }"""
+        )
+        expect(frame).to_contain_text("Pasted")
+        assert frame.evaluate(paper) == "rgb(255, 255, 255)"
         page.keyboard.press("Control+s")
         expect(page.locator("#compose-status")).to_contain_text("Saved")
         check_accessible(page)
