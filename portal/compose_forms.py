@@ -76,7 +76,7 @@ class ComposeForm(forms.Form):
     def note_saved(self, draft: Outgoing) -> None:
         """What was typed is saved as `draft`: whoever goes on in this form has seen that."""
         self.draft = draft
-        self.data = {**self.data, "revision": draft.revision}
+        self.data = dict(self.data.items()) | {"revision": draft.revision}
 
     @property
     def typed(self) -> dict[str, Any]:

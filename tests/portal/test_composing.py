@@ -246,7 +246,9 @@ def test_who_mends_what_was_wrong_goes_on_saving() -> None:
     """R35: what a refused *Send* has saved is what the page shows, not another window's."""
     draft = written(writer())
     user = draft.message.owner
-    shown = posted(user, "draft", draft.pk, revision=0, to="bea", do="send").content.decode()
+    shown = posted(user, "draft", draft.pk, revision=0, to="bea", subject="Hi", do="send").content.decode()
+    assert 'name="subject" value="Hi"' in shown
+    assert re.search(r'<textarea name="to"[^>]*>\s*bea</textarea>', shown)
     [revision] = re.findall(r'name="revision" value="(\d+)"', shown)
     answer = posted(user, "draft-save", draft.pk, revision=revision, to="bea@acme.example")
     assert (answer.status_code, current(draft).to) == (200, "bea@acme.example")
