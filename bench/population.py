@@ -217,9 +217,10 @@ def hoard(population: Population, count: int) -> None:
             _conversation(population, rows, hoarder)
         _write(rows)
         have = archive.messages.count()
-    unlabelled = archive.messages.filter(labellings=None).values_list("pk", "date")
+    unlabelled = archive.messages.filter(labellings=None).values_list("pk", "date", "is_read")
     Labelling.objects.bulk_create(
-        (Labelling(label=label, message_id=pk, date=date) for pk, date in unlabelled), batch_size=5000
+        (Labelling(label=label, message_id=pk, date=date, is_read=is_read) for pk, date, is_read in unlabelled),
+        batch_size=5000,
     )
 
 

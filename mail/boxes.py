@@ -21,14 +21,16 @@ from django.db.models import (
     OuterRef,
     Q,
     Subquery,
+    Value,
 )
+from django.db.models.lookups import Exact
 
 from accounts.models import User
 from customers.models import Customer
 from mail.cursors import Place
 from mail.matching import correspondents
 from mail.models import IN_TRASH, Folder, Label, Labelling, Message, MessageQuerySet, Participant
-from mail.walking import FIRST, GROWTH, Candidates
+from mail.walking import FIRST, Candidates
 
 PER_PAGE = 30
 #: Counts of unread mail stop here; beyond it the exact number helps nobody.
@@ -78,9 +80,8 @@ class Box:
     def candidates(self, place: Place | None = None, *, first: int | None = None) -> Candidates:
         """The way through it, newest first; what is met may not be in it, nothing in it is missed."""
         if self.label is not None:
-            # What is unread is looked for among all that has the label.
-            first = first or (FIRST * GROWTH if self.unread else FIRST)
-            return Candidates(Labelling.objects.filter(label=self.label), place, pk="message", first=first)
+            labelled = Labelling.objects.filter(label=self.label, **({"is_read": False} if self.unread else {}))
+            return Candidates(labelled, place, pk="message", first=first or FIRST)
         return Candidates(self.messages(), place, first=first or FIRST)
 
     def take(self, candidates: Candidates) -> list[Message]:
@@ -207,9 +208,11 @@ def folders_of(user: User) -> list[Folder]:
 
 def labels_of(user: User) -> list[Label]:
     """A user's labels, each with `unread`: how much with it is, up to `COUNTED` + 1; one query."""
-    marked = Labelling.objects.filter(label=OuterRef("pk"), message__is_read=False)
-    # In the order of the index, so that a label with very much mail is read only until there are enough.
-    newest = marked.exclude(message__folder__kind=Folder.Kind.TRASH).order_by("-date", "-message")
+    marked = Labelling.objects.filter(label=OuterRef("pk"), is_read=False)
+    # In the order of the index, and each looked at alone, so that a label with very much mail is read only until there
+    # are enough.
+    kind = Message.objects.filter(pk=OuterRef("message")).values("folder__kind")
+    newest = marked.exclude(Exact(Subquery(kind), Value(Folder.Kind.TRASH))).order_by("-date", "-message")
     unread = newest.values("pk")[: COUNTED + 1]
     return list(Label.objects.filter(account__user=user).annotate(unread=_CountOf(unread)))
 

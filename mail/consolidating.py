@@ -169,7 +169,9 @@ def _put(place: Folder | Label, messages: MessageQuerySet) -> int:
     """Move or label messages; how many were not there yet."""
     if isinstance(place, Folder):
         return messages.exclude(folder=place).update(folder=place)
-    new = list(messages.exclude(labels=place).values_list("pk", "date"))
-    labellings = [Labelling(label=place, message_id=pk, date=date) for pk, date in new]
+    # Locked, so that nobody marks one as read meanwhile.
+    unlabelled = messages.exclude(labels=place).select_for_update(of=("self",)).order_by("pk")
+    new = list(unlabelled.values_list("pk", "date", "is_read"))
+    labellings = [Labelling(label=place, message_id=pk, date=date, is_read=is_read) for pk, date, is_read in new]
     Labelling.objects.bulk_create(labellings, ignore_conflicts=True)
     return len(new)

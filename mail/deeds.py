@@ -38,6 +38,7 @@ _MARKS = {
     Kind.STAR: ("is_starred", True),
     Kind.UNSTAR: ("is_starred", False),
 }
+_OPPOSITES = {Kind.READ: Kind.UNREAD, Kind.UNREAD: Kind.READ, Kind.STAR: Kind.UNSTAR, Kind.UNSTAR: Kind.STAR}
 GOING_ON = (State.WORKING, State.UNDOING)
 #: What can't be undone: it asks before.
 FINAL = frozenset({Kind.DELETE, Kind.REMOVE})
@@ -246,9 +247,8 @@ def _undo_change(deed: Deed) -> None:
         return
     kind = Deed.Kind(deed.kind)
     messages = Message.objects.filter(owner=deed.owner_id, pk__in=change.messages)
-    if kind in _MARKS:
-        name, value = _MARKS[kind]
-        restored = messages.filter(**{name: value}).update(**{name: not value})
+    if kind in _OPPOSITES:
+        restored = _change(_OPPOSITES[kind], deed.owner_id, change.messages)[0]
     elif kind == Kind.LABEL:
         restored = Labelling.objects.filter(label=deed.label, message__in=messages).delete()[0]
     elif kind == Kind.UNLABEL:
@@ -294,6 +294,8 @@ def _change(
             name, value = _MARKS[kind]
             found = list(messages.filter(**{name: not value}).values_list("pk", flat=True))
             Message.objects.filter(pk__in=found).update(**{name: value})
+            if name == "is_read":
+                Labelling.objects.filter(message__in=found).update(is_read=value)
             return len(found), [Change(messages=found)] if found else []
         if label is not None:
             return _relabel(kind, list(messages), label)
@@ -313,7 +315,8 @@ def _relabel(kind: Deed.Kind, messages: Sequence[Message], label: Label) -> tupl
     else:
         fresh = [message for message in messages if message.pk not in labelled]
         Labelling.objects.bulk_create(
-            [Labelling(message=message, label=label, date=message.date) for message in fresh], ignore_conflicts=True
+            (Labelling(message=message, label=label, date=message.date, is_read=message.is_read) for message in fresh),
+            ignore_conflicts=True,
         )
         found = [message.pk for message in fresh]
     return len(found), [Change(messages=found)] if found else []

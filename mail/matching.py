@@ -237,10 +237,10 @@ def with_unread(customers: CustomerQuerySet, user: User) -> CustomerQuerySet:
 
 
 def correspondents(messages: Sequence[Message]) -> dict[int, list[Customer]]:
-    """The correspondent customers of each message of one organisation, by message id; one query."""
-    if not messages:
-        return {}
-    return correspondents_by_id([message.pk for message in messages], messages[0].organization_id)
+    """The correspondent customers of each message of one organisation, by message id; one query at most."""
+    found: dict[int, list[Customer]] = {message.pk: [] for message in messages}
+    met = [message.pk for message in messages if message.has_customer]
+    return found | correspondents_by_id(met, messages[0].organization_id) if met else found
 
 
 def correspondents_by_id(messages: Sequence[int], organization: int) -> dict[int, list[Customer]]:

@@ -153,14 +153,24 @@ class Message(models.Model):
 
 
 class Labelling(models.Model):
-    """A label on a message. The message's date is repeated here, so that a label's mail can be read newest first."""
+    """A label on a message.
+
+    The message's date is repeated here, so that a label's mail can be read newest first, and whether it was read, so
+    that what is unread need not be looked for among all of it.
+    """
 
     message = models.ForeignKey(Message, models.CASCADE, related_name="labellings", db_index=False)
     label = models.ForeignKey(Label, models.CASCADE, related_name="labellings", db_index=False)
     date = models.DateTimeField()
+    is_read = models.BooleanField(default=False)
 
     class Meta:
-        indexes = [models.Index(fields=["label", "-date", "-message"], name="labelling_by_date")]
+        indexes = [
+            models.Index(fields=["label", "-date", "-message"], name="labelling_by_date"),
+            models.Index(
+                fields=["label", "-date", "-message"], condition=Q(is_read=False), name="labelling_unread_by_date"
+            ),
+        ]
         constraints = [models.UniqueConstraint(fields=["message", "label"], name="labelling_once")]
 
     def __str__(self) -> str:

@@ -17,10 +17,11 @@ from accounts.models import Mailbox
 from fetcher.models import SeenUid
 from mail import deeds
 from mail.arranging import add_folder, add_label, remove_folder, remove_label, rename_folder
-from mail.boxes import Box
+from mail.boxes import COUNTED, Box, labels_of
 from mail.deeds import do, undo, work_on
 from mail.models import Change, Deed, Folder, Label, Labelling, Message, Thread
 from mail.tasks import carry_out_deeds
+from mail.walking import FIRST
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +119,56 @@ def test_labels_are_put_on_taken_off_and_both_undone(ann: Mailbox) -> None:
     assert not label.messages.exists()
     undo(ann.owner, off.pk)
     assert list(label.messages.all()) == [one]
+
+
+def test_what_was_read_is_known_with_its_labels(ann: Mailbox) -> None:
+    """R31: however a message came to be read or unread, before it got the label or after."""
+    label = add_label(ann.owner.mail_account, "Hot", "#c2413b")
+    one, other = received(ann, 2)
+
+    def unread() -> set[Message]:
+        known = set(Message.objects.filter(labellings__is_read=False))
+        assert known == set(label.messages.filter(is_read=False)) == set(Box(ann.owner, None, label, True).messages())
+        return known
+
+    deeds.mark_message(one, is_read=True)
+    to(Kind.LABEL, inbox(ann), [one.thread_id, other.thread_id], label=label)
+    assert unread() == {other}
+    read = to(Kind.READ, inbox(ann), None)
+    assert unread() == set()
+    undo(ann.owner, read.pk)
+    assert unread() == {other}
+    deeds.mark_message(one, is_read=False)
+    assert unread() == {one, other}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="EXPLAIN is read as PostgreSQL writes it")
+def test_unread_mail_with_a_label_is_walked_along_an_index_of_its_own(ann: Mailbox) -> None:
+    """speed.md: a label on very much mail, of which the newest is read."""
+    label = add_label(ann.owner.mail_account, "Hot", "#c2413b")
+    message = factories.message(mailbox=ann)
+    copies = (
+        Message(**{f.attname: getattr(message, f.attname) for f in Message._meta.concrete_fields if not f.primary_key})
+        for _ in range(6_000)
+    )
+    labelled = Message.objects.bulk_create(copies)
+    Labelling.objects.bulk_create(
+        Labelling(message=each, label=label, date=START + timedelta(minutes=number), is_read=number > 100)
+        for number, each in enumerate(labelled)
+    )
+    Message.objects.filter(labellings__is_read=True).update(is_read=True)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE mail_labelling, mail_message")
+    with CaptureQueriesContext(connection) as asked:
+        assert [each.unread for each in labels_of(ann.owner)] == [COUNTED + 1]  # type: ignore[attr-defined]
+        assert len(Box(ann.owner, None, label, True).candidates().take()) == FIRST
+    for query in asked:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN ANALYZE {query['sql']}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+        assert "labelling_unread_by_date" in plan
+        assert "Seq Scan on mail_labelling" not in plan
+        assert "Seq Scan on mail_message" not in plan
 
 
 def test_starring_marks_the_newest_message_and_unstarring_all(ann: Mailbox) -> None:
