@@ -70,7 +70,9 @@ class Box:
 
     def messages(self) -> MessageQuerySet:
         """All that is in it, in no order."""
-        return Message.objects.owned_by(self.owner).filter(self.condition)
+        # A folder's mail is its owner's. Asked for both, PostgreSQL would meet all of the one with all of the other.
+        owned = Message.objects.all() if self.folder is not None else Message.objects.owned_by(self.owner)
+        return owned.filter(self.condition)
 
     def of(self, threads: Sequence[int], upto: int | None = None) -> MessageQuerySet:
         """What of these conversations is in it, without what was filed after the message `upto`."""

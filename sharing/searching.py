@@ -15,7 +15,9 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet
+from django.db.models.functions import Cast
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from accounts.among import among
@@ -23,7 +25,7 @@ from accounts.models import User
 from customers.models import Customer
 from mail.cursors import Place
 from mail.matching import has_correspondent
-from mail.models import IN_TRASH, Folder, Label, Labelling, Message, MessageQuerySet, SearchBuild, SearchEntry
+from mail.models import Correspondence, Folder, Label, Labelling, Message, MessageQuerySet, SearchBuild, SearchEntry
 from mail.search import Unindexed, estimates
 from mail.search_query import Filter, Query, Words
 from mail.walking import COLUMNS, Row, listed
@@ -97,7 +99,8 @@ def search_for(viewer: User, query: Query, *, with_trash: bool = False) -> Searc
     if before:
         conditions.append(Q(search__date__lt=before))
     if not with_trash and not any(each.kind == "folder" and not each.is_not for each in query.filters):
-        conditions.append(~IN_TRASH)
+        # What others have put there nobody else sees.
+        conditions.append(~Q(folder__in=Folder.objects.filter(account__user=viewer, kind=Folder.Kind.TRASH)))
     own = {"folder", "label", "read", "starred"}
     return Search(
         conditions=tuple(conditions),
@@ -114,8 +117,9 @@ def search_for(viewer: User, query: Query, *, with_trash: bool = False) -> Searc
 
 def with_customer(search: Search, customer: Customer) -> Search:
     """The same search in the mail of one lead or contact."""
-    theirs = has_correspondent(customer.organization_id, customer=customer)
-    return replace(search, conditions=(*search.conditions, theirs))
+    return replace(
+        search, conditions=(*search.conditions, _with_correspondents(customer.organization_id, [customer.pk]))
+    )
 
 
 def is_indexing() -> bool:
@@ -133,6 +137,13 @@ def _midnight(day: dt.date, viewer: User) -> dt.datetime:
     edge = dt.timedelta(days=2)
     day = min(max(day, dt.date.min + edge), dt.date.max - edge)
     return dt.datetime.combine(day, dt.time(), ZoneInfo(viewer.organization.time_zone))
+
+
+def _with_correspondents(organization: int, customers: Collection[int]) -> Q:
+    """Condition on messages: one of `customers` (ids) is a correspondent."""
+    # Where they have little mail PostgreSQL begins with their links, which it can do with a plain list of messages only.
+    links = Correspondence.objects.filter(customer__in=customers).values("message")
+    return Q(pk__in=links) & has_correspondent(organization, customer__in=customers)
 
 
 class _Meaning:
@@ -154,10 +165,14 @@ class _Meaning:
         return ~Q(direction=asked.value) if asked.is_not else Q(direction=asked.value)
 
     def _read(self, asked: Filter) -> Q:
-        return Q(owner=self._viewer, is_read=(asked.value == "yes") is not asked.is_not)
+        return self._mine_and("is_read", (asked.value == "yes") is not asked.is_not)
 
     def _starred(self, asked: Filter) -> Q:
-        return Q(owner=self._viewer, is_starred=not asked.is_not)
+        return self._mine_and("is_starred", not asked.is_not)
+
+    def _mine_and(self, mark: str, value: bool) -> Q:
+        # As a number no index has it: all unread mail of all users would be gathered to meet what one of them searches.
+        return Q(owner=self._viewer) & Q(Exact(Cast(mark, IntegerField()), int(value)))
 
     def _label(self, asked: Filter) -> Q:
         ids = self._named(asked, Label.objects.filter(account__user=self._viewer).values_list("pk", "name"))
@@ -178,7 +193,7 @@ class _Meaning:
             self.problems.append(f"No lead or contact fits “{asked.value}”.")
         elif len(ids) > CUSTOMERS:
             self.problems.append(f"More than {CUSTOMERS} leads and contacts fit “{asked.value}”. Say more of one.")
-        found = has_correspondent(self._viewer.organization_id, customer__in=ids)
+        found = _with_correspondents(self._viewer.organization_id, ids)
         return ~found if asked.is_not else found
 
     def _named(self, asked: Filter, choices: Any) -> list[int]:
