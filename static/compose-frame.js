@@ -28,6 +28,15 @@ reaches the editor as `contentWindow.editor`; it is told by the event `editor-re
   editor.addEventListener("input", showLooks);
   editor.setHTML(written);
   showLooks();
+  // Formatting that was given up at the end of a line is not taken up by the next one, which Squire would do.
+  const FORMATS = { B: "removeBold", I: "removeItalic", U: "removeUnderline" };
+  const splitBlock = editor.splitBlock.bind(editor);
+  editor.splitBlock = (...given) => {
+    const others = Object.keys(FORMATS).filter((tag) => !editor.hasFormat(tag));
+    splitBlock(...given);
+    for (const tag of others) if (editor.hasFormat(tag)) editor[FORMATS[tag]]();
+    return editor;
+  };
   editor.moveCursorToStart();
   window.editor = editor;
   window.frameElement.dispatchEvent(new Event("editor-ready"));

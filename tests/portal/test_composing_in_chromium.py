@@ -72,6 +72,9 @@ def test_a_colleagues_customer_is_answered_and_the_answer_arrives(portal: LiveSe
             page.keyboard.type("Dear Bea, ")
             page.get_by_role("button", name="Bold").click()
             page.keyboard.type("yes")
+            page.keyboard.press("Control+b")
+            page.keyboard.press("Enter")
+            page.keyboard.type("Rep")
             page.get_by_role("combobox", name="To").fill("carls")
             page.get_by_role("option", name="Carlsen").wait_for()
             page.keyboard.press("Enter")
@@ -100,8 +103,9 @@ def test_a_colleagues_customer_is_answered_and_the_answer_arrives(portal: LiveSe
     assert sorted(arrived.recipients) == ["bea@acme.example", "carl@acme.example"]
     read = parse(arrived.raw)
     assert (read.subject, [part.name for part in read.attachments]) == ("Re: Offer", ["order.txt"])
-    assert read.text.startswith("Hello. Dear Bea, yes")
+    assert read.text.startswith("Hello. Dear Bea, yes\nRep\n")
     assert b"<b>yes</b>" in arrived.raw
+    assert b"<div>Rep</div>" in arrived.raw
     assert b"script" not in arrived.raw
     assert read.in_reply_to == message.message_id
 
