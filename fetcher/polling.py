@@ -22,6 +22,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from accounts.credentials import SecretUnreadable
+from accounts.leases import LeaseLost
 from accounts.mailboxes import poll_username
 from accounts.models import Mailbox
 from accounts.servers import Endpoint, ServerError
@@ -71,7 +72,7 @@ def poll(run: FetchRun, progress: Progress = lambda _run: None) -> FetchRun:
             _fail(run, error.kind, error.sentence, work.login_delay)
     except SecretUnreadable:
         _fail(run, "password_unreadable", "The saved password can't be read any more. Enter it again.")
-    except scheduling.LeaseLost as error:
+    except LeaseLost as error:
         log.info("%s", error)
         scheduling.finish(run, FetchRun.State.FAILED, "Stopped: the mailbox's settings changed meanwhile.")
     except (OSError, OperationalError):

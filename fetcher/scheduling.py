@@ -6,10 +6,7 @@ polls and gives it back with the result. A lost message, a doubled one, a dead w
 
 from __future__ import annotations
 
-import logging
 import random
-import threading
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from django.conf import settings
-from django.db import Error, connection, transaction
+from django.db import transaction
 from django.db.models import (
     BigIntegerField,
     BooleanField,
@@ -33,12 +30,11 @@ from django.db.models import (
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
+from accounts.leases import Keeper, LeaseLost
 from accounts.mailboxes import NotPossible
 from accounts.models import Mailbox, MailboxQuerySet, User
 from fetcher.models import FetchRun
 from fetcher.prepared import Bound, Select, Update, together
-
-log = logging.getLogger(__name__)
 
 RUNS_KEPT = 50
 MAX_BACK_OFF = timedelta(hours=1)
@@ -46,10 +42,6 @@ _SOON = timedelta(minutes=1)
 #: Intervals, back-off and leases stay well below.
 _TOO_FAR = timedelta(hours=3)
 _ABANDONED = "The worker that ran this stopped before it was done. What it had stored is kept; the next run goes on."
-
-
-class LeaseLost(Exception):
-    """Somebody else holds the mailbox now, or nobody is to poll it any more; whatever was in hand must not be stored."""
 
 
 def due() -> MailboxQuerySet:
@@ -155,54 +147,11 @@ def kept(run: FetchRun) -> Iterator[None]:
     if run.mailbox.lease_until is None or run.mailbox.lease_until < timezone.now() + _lease() / 2:
         # It waited long for a worker.
         renew(run)
-    _keeper.keep(run.token)
-    try:
+    with _keeper.keeping(run.token):
         yield
-    finally:
-        _keeper.let_go(run.token)
 
 
-class _Keeper:
-    """One thread that renews the leases of all polls that go on in this process; it ends when there are none."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        #: Since when on the monotonic clock.
-        self._held: dict[uuid.UUID, float] = {}
-        self._thread: threading.Thread | None = None
-
-    def keep(self, token: uuid.UUID) -> None:
-        """Renew the lease with this token from now on."""
-        with self._lock:
-            self._held[token] = time.monotonic()
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
-                self._thread.start()
-
-    def let_go(self, token: uuid.UUID) -> None:
-        """Renew it no more."""
-        with self._lock:
-            self._held.pop(token, None)
-
-    def _run(self) -> None:
-        while True:
-            pause = settings.LEASE_SECONDS / 6
-            time.sleep(pause)
-            with self._lock:
-                if not self._held:
-                    self._thread = None
-                    return
-                old = [token for token, since in self._held.items() if time.monotonic() - since >= pause]
-            try:
-                if old:
-                    _extend(Mailbox.objects.filter(lease_token__in=old))
-            except Error as error:
-                log.warning("%s leases could not be renewed: %s", len(old), error)
-            finally:
-                connection.close()
-
-
-_keeper = _Keeper()
+_keeper = Keeper(lambda tokens: _extend(Mailbox.objects.filter(lease_token__in=tokens)))
 
 
 def _bound(model: type[Model], *names: str) -> dict[str, Bound]:

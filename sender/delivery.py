@@ -11,11 +11,11 @@ from django.db import transaction
 
 from accounts.credentials import SecretUnreadable
 from accounts.hosts import DOUBTFUL, connection_to
+from accounts.leases import LeaseLost
 from accounts.models import Mailbox
 from accounts.servers import Endpoint, ServerError
 from mail import blobs, delivering
 from sender import scheduling
-from sender.leases import LeaseLost, renewed
 from sender.models import Outgoing, Recipient
 from sender.smtp import PERMANENT, Answers, InDoubt, SmtpError, SmtpSession
 
@@ -50,7 +50,7 @@ def deliver(pk: int) -> None:
             scheduling.postpone(claimed, _NO_CONNECTION_SECONDS)
             return
         try:
-            with renewed(lambda: scheduling.renew(claimed), f"message {pk}"):
+            with scheduling.kept(claimed):
                 _try(claimed, mailbox)
         except LeaseLost as error:
             log.info("%s", error)

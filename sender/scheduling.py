@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -17,8 +18,8 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from accounts.leases import Keeper, LeaseLost
 from mail.models import Folder, Message
-from sender.leases import LeaseLost
 from sender.models import Outgoing, OutgoingQuerySet, Recipient
 from sender.outcome import close, is_out, note_accepted, tell_sender, withdraw
 
@@ -94,8 +95,14 @@ def renew(claimed: Outgoing) -> None:
     Raises:
         LeaseLost: somebody else does.
     """
-    if not _mine(claimed).update(lease_until=_lease_end()):
+    if not _extend(_mine(claimed)):
         raise LeaseLost(f"message {claimed.pk} is no longer this worker's")
+
+
+def kept(claimed: Outgoing) -> AbstractContextManager[None]:
+    """Hold the message while the block runs, however long a server takes."""
+    assert claimed.lease_token is not None  # noqa: S101 - tells mypy what claiming does
+    return _keeper.keeping(claimed.lease_token)
 
 
 def hand_over(claimed: Outgoing, addresses: Collection[str]) -> None:
@@ -199,6 +206,13 @@ def _back_off(attempts: int) -> timedelta:
 
 def _mine(claimed: Outgoing) -> OutgoingQuerySet:
     return Outgoing.objects.filter(pk=claimed.pk, lease_token=claimed.lease_token, status=Status.SENDING)
+
+
+def _extend(held: OutgoingQuerySet) -> int:
+    return held.update(lease_until=_lease_end())
+
+
+_keeper = Keeper(lambda tokens: _extend(Outgoing.objects.filter(lease_token__in=tokens, status=Status.SENDING)))
 
 
 def _has_come(column: str) -> Q:

@@ -12,6 +12,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from accounts.hosts import DOUBTFUL, connection_to
+from accounts.leases import LeaseLost
 from accounts.mailboxes import NotPossible, activate, change_mailbox
 from accounts.models import Mailbox
 from accounts.organizations import deactivate_user, reactivate_user
@@ -19,6 +20,7 @@ from fetcher import scheduling
 from fetcher.models import FetchRun
 from fetcher.tasks import dispatch_due, poll_mailbox
 from tests import factories, servers
+from tests.leases import told_of_renewal
 from tests.servers import ScriptedPop3Server
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +72,7 @@ def test_a_run_whose_worker_died_is_ended_and_followed_by_another() -> None:
     assert dead.state == FetchRun.State.FAILED
     assert "stopped before it was done" in dead.error
     assert following.pk != dead.pk
-    with pytest.raises(scheduling.LeaseLost):
+    with pytest.raises(LeaseLost):
         scheduling.renew(dead)
 
 
@@ -83,25 +85,22 @@ def test_a_run_that_waited_long_for_a_worker_has_its_lease_renewed_at_once() -> 
         assert Mailbox.objects.get(pk=run.mailbox_id).lease_until > timezone.now() + timedelta(seconds=100)
     Mailbox.objects.update(lease_token=uuid.uuid4(), lease_until=ago(seconds=1))
     begun.mailbox.refresh_from_db()
-    with pytest.raises(scheduling.LeaseLost), scheduling.kept(begun):
+    with pytest.raises(LeaseLost), scheduling.kept(begun):
         raise AssertionError("went on")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_leases_of_all_polls_that_go_on_are_renewed_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R17: however long a server takes for one message. When no poll is left the thread ends."""
-    runs = [scheduling.claim(factories.mailbox())[0] for _ in range(2)]
-    begun = [scheduling.start(run.mailbox_id, run.token) for run in runs]
-    monkeypatch.setattr(scheduling, "_keeper", type(scheduling._keeper)())
-    others = set(threading.enumerate())
-    with override_settings(LEASE_SECONDS=0.6), scheduling.kept(begun[0]), scheduling.kept(begun[1]):
-        (keeper,) = set(threading.enumerate()) - others
-        # 120 seconds at first, 0.6 when they are renewed.
-        soon = timezone.now() + timedelta(seconds=5)
-        while Mailbox.objects.filter(lease_until__gt=soon).exists():
-            keeper.join(0.05)
-    keeper.join(10)
-    assert not keeper.is_alive()
+def test_the_lease_of_a_poll_that_goes_on_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R17: however long a server takes for one message."""
+    run, _ = scheduling.claim(factories.mailbox())
+    begun = scheduling.start(run.mailbox_id, run.token)
+    renewed = threading.Event()
+    monkeypatch.setattr(scheduling, "_keeper", told_of_renewal(scheduling._keeper, renewed))
+    with override_settings(LEASE_SECONDS=0.6), scheduling.kept(begun):
+        assert renewed.wait(20)
+    # 120 seconds at first, 0.6 when it is renewed.
+    assert begun.mailbox.lease_until > timezone.now() + timedelta(seconds=60)
+    assert Mailbox.objects.get(pk=run.mailbox_id).lease_until < timezone.now() + timedelta(seconds=5)
 
 
 def test_fetch_now_joins_a_run_that_is_going() -> None:

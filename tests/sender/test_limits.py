@@ -14,12 +14,12 @@ from django.db import OperationalError, connection
 from django.test import override_settings
 from django.utils import timezone
 
+from accounts.leases import LeaseLost
 from accounts.mailboxes import NotPossible
 from accounts.models import User
 from accounts.organizations import deactivate_user
 from mail.deeds import delete_message
 from sender import limits, scheduling
-from sender.leases import LeaseLost
 from sender.limits import LimitReached, allowance, take
 from sender.models import DaySends, Outgoing
 from sender.sending import send, take_back, try_again

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import email
+import threading
 from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -27,6 +29,7 @@ from sender.tasks import dispatch_due
 from sharing.policies import keep_private
 from sharing.visibility import visible_to
 from tests import factories
+from tests.leases import told_of_renewal
 from tests.sender.senders import deliver, sender_on, server, written
 from tests.servers import SmtpSink
 
@@ -376,6 +379,23 @@ def test_two_hints_send_one_message() -> None:
         delivery.deliver(outgoing.pk)
         dispatch_due()
         assert len(sink.accepted) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_is_held_however_long_a_server_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R36: else another worker would try it, too. What is in doubt or sent meanwhile is held no more."""
+    outgoing = send(written(sender_on(1)), undo_seconds=0)
+    claimed = scheduling.claim(outgoing.pk)
+    assert claimed is not None
+    renewed = threading.Event()
+    monkeypatch.setattr(scheduling, "_keeper", told_of_renewal(scheduling._keeper, renewed))
+    with override_settings(LEASE_SECONDS=0.6), scheduling.kept(claimed):
+        assert renewed.wait(20)
+        assert Outgoing.objects.get().lease_until < timezone.now() + timedelta(seconds=5)
+        scheduling.in_doubt(claimed)
+        renewed.clear()
+        assert renewed.wait(20)
+    assert Outgoing.objects.get().lease_until is None
 
 
 def test_a_message_whose_worker_died_before_the_end_of_the_data_is_sent_by_another() -> None:
