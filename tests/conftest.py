@@ -8,6 +8,9 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.core.management import call_command
+from django.db import connection, transaction
+from django.test import TransactionTestCase
+from pytest_django import DjangoDbBlocker
 
 from tests.portal.chromium import quit_browser
 
@@ -18,10 +21,28 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: object) -> None:
-    """The test database, with the table of the cache where that is the database's."""
-    with django_db_blocker.unblock():  # type: ignore[attr-defined]
-        call_command("createcachetable")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The test database, with the table of the cache where that is the database's.
+
+    What a test commits is deleted after it. Django would truncate instead, for which PostgreSQL makes the files of every
+    table and index anew, and then fill tables again that migrations have filled.
+    """
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        call_command("createcachetable", verbosity=0)
+        tables = []
+        for table in map(connection.ops.quote_name, connection.introspection.django_table_names()):
+            cursor.execute(f"SELECT 1 FROM {table} LIMIT 1")  # noqa: S608
+            if cursor.fetchone() is None:
+                tables.append(table)
+
+    def delete_all(_: TransactionTestCase) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            for table in tables:
+                cursor.execute(f"DELETE FROM {table}")  # noqa: S608
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", delete_all)
+        yield
 
 
 @pytest.fixture(autouse=True)
