@@ -167,7 +167,7 @@ def count_unread_own(viewer: User) -> int:
     """How much of the viewer's Inbox, and of where they put customers' mail together, is unread, up to `COUNTED` + 1."""
     inbox = Q(kind=Folder.Kind.INBOX) | ~Q(consolidations=None)
     folders = Folder.objects.filter(inbox, account__user=viewer)
-    unread = Message.objects.owned_by(viewer).filter(folder__in=folders, is_read=False)
+    unread = Message.objects.filter(folder__in=folders, is_read=False)
     return unread[: COUNTED + 1].count()
 
 
