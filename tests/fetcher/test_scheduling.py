@@ -280,6 +280,22 @@ def test_a_poll_that_yielded_goes_on_without_waiting_for_the_next_look(monkeypat
     assert len(looks) == 1
 
 
+@pytest.mark.parametrize(("count", "hints"), [(1, 0), (2, 1), (5, 3)])
+def test_while_much_is_fetched_workers_are_told_to_index_it(
+    count: int, hints: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R31: what is looked at message by message stays little; a few new messages wait for the next look."""
+    told: list[None] = []
+    monkeypatch.setattr("fetcher.tasks.hint_indexing", lambda: told.append(None))
+    monkeypatch.setattr("fetcher.polling.BATCH_MESSAGES", 2)
+    raws = [factories.raw_message(subject=f"{n}") for n in range(count)]
+    with ScriptedPop3Server(servers.mailbox(*raws)) as server:
+        mailbox = factories.mailbox_on(server.port)
+        run, _ = scheduling.claim(mailbox)
+        poll_mailbox(mailbox.pk, str(run.token))
+    assert len(told) == hints
+
+
 def test_dispatching_claims_everything_that_is_due() -> None:
     """R15."""
     boxes = [factories.mailbox() for _ in range(3)]
