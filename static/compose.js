@@ -4,8 +4,8 @@ Writing a message (templates/compose/compose.html). Without this script the page
 - The editor is in the frame [data-editor]; buttons with data-command="bold" and so on work it.
 - What is written is saved by itself, a moment after the last change, to the form's data-saves address; it answers JSON:
   {"revision", "saved"} or, with another status, {"detail"}: then it was not saved, and the page says so.
-- Files are dropped, pasted or chosen, and sent to data-attaches one by one, with progress. An image that is pasted into the
-  editor stands in the text.
+- Files are dropped, pasted or chosen, and sent to data-attaches one by one, with progress; sending waits for them. An image
+  that is pasted into the editor stands in the text.
 - Once the draft was changed or sent elsewhere nothing is saved any more; #compose-outdated says so and offers what to do.
 - Who is signed out meanwhile (data-signs-in is where one signs in) is told so by #compose-signed-out, keeps what is written,
   and has it saved as soon as they have signed in in another tab.
@@ -132,7 +132,9 @@ Writing a message (templates/compose/compose.html). Without this script the page
   let isLeaving = false;
   let isUnreachable = false;
   window.addEventListener("beforeunload", (event) => {
-    if (isLeaving || !isChanged) return;
+    if (isLeaving) return;
+    if (uploads) event.preventDefault();
+    if (!isChanged) return;
     fill();
     if (isOutdated || isUnreachable || !signedOut.hidden || !outlivesPage()) event.preventDefault();
     save();
@@ -196,14 +198,23 @@ Writing a message (templates/compose/compose.html). Without this script the page
     });
     inside.addEventListener("keydown", keys);
     for (const name of ["dragover", "drop"]) inside.addEventListener(name, dropped, true);
+    inside.addEventListener("paste", pasted, true);
     if (beginsBelow) editor.focus();
     showState();
   };
   // --- files ------------------------------------------------------------------------------------------------------
-  const attach = async (chosen) => {
-    if (!chosen.length || !(await save(true))) return;
-    for (const file of chosen) await send(file);
+  let uploads = 0;
+  let attaching = Promise.resolve();
+  const attach = (chosen) => {
+    const go = async () => {
+      if (await save(true)) for (const file of chosen) await send(file);
+      uploads -= 1;
+    };
+    if (!chosen.length) return;
+    uploads += 1;
+    attaching = attaching.then(go);
   };
+  const refused = () => [...files().querySelectorAll(".is-wrong")];
   /* An image that was pasted stands in the text; its address is that of the file that is kept with the draft. */
   const insert = async (image) => {
     if (!(await save(true))) return undefined;
@@ -230,6 +241,7 @@ Writing a message (templates/compose/compose.html). Without this script the page
       const request = new XMLHttpRequest();
       const failed = (words) => {
         row.classList.add("is-wrong");
+        asked.delete(NOT_ATTACHED);
         progress.replaceWith(words);
         resolve();
       };
@@ -238,7 +250,9 @@ Writing a message (templates/compose/compose.html). Without this script the page
       });
       request.addEventListener("load", () => {
         if (request.status === 200) {
+          const others = refused();
           files().outerHTML = request.responseText;
+          files().append(...others);
           window.htmx.process(files());
           resolve();
         } else failed(request.status === 400 ? request.responseText : "Could not be attached. Try again.");
@@ -258,8 +272,20 @@ Writing a message (templates/compose/compose.html). Without this script the page
     form.classList.toggle("is-target", event.type === "dragover");
     if (event.type === "drop") attach([...event.dataTransfer.files]);
   };
-  for (const name of ["dragover", "drop"]) form.addEventListener(name, dropped);
-  form.addEventListener("dragleave", () => form.classList.remove("is-target"));
+  /* What is copied from a document has its picture beside it; an image that is pasted into the editor stands in the text. */
+  const pasted = (event) => {
+    const carried = [...event.clipboardData.files];
+    const isForText = event.target.ownerDocument !== document && carried.every((file) => file.type.startsWith("image/"));
+    if (!carried.length || isForText || event.clipboardData.types.includes("text/html")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    attach(carried);
+  };
+  for (const name of ["dragover", "drop"]) document.addEventListener(name, dropped);
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) form.classList.remove("is-target");
+  });
+  document.addEventListener("paste", pasted);
   form.elements.attachments.addEventListener("change", (event) => {
     attach([...event.target.files]);
     event.target.value = "";
@@ -280,10 +306,12 @@ Writing a message (templates/compose/compose.html). Without this script the page
     return lines.slice(0, end < 0 ? undefined : end).join("\n");
   };
   const ATTACHED = /\b(?:attach(?:ed|ments?|ing)|enclosed|angehängt|anhang|beigefügt|anbei)\b/i;
+  const NOT_ATTACHED = "Not every file could be attached.";
   const doubts = () => {
     const found = [];
     if (!form.elements.subject.value.trim()) found.push("It has no subject.");
-    if (ATTACHED.test(ownText()) && !files().children.length) {
+    if (refused().length) found.push(NOT_ATTACHED);
+    else if (ATTACHED.test(ownText()) && !files().children.length) {
       found.push("You write of an attachment, and nothing is attached.");
     }
     return found;
@@ -317,11 +345,12 @@ Writing a message (templates/compose/compose.html). Without this script the page
     }
   };
   form.addEventListener("keydown", keys);
-  form.addEventListener("submit", async (event) => {
-    const button = event.submitter;
-    if (event.defaultPrevented || isLeaving) return;
-    event.preventDefault();
+  const submit = async (button) => {
     const deed = button?.name === "do" ? button.value : "";
+    if (deed !== "discard") {
+      if (uploads) say("Waiting for the files …");
+      await attaching;
+    }
     if (deed === "send") {
       const found = doubts().filter((doubt) => !asked.has(doubt));
       if (found.length) {
@@ -339,6 +368,15 @@ Writing a message (templates/compose/compose.html). Without this script the page
     isLeaving = true;
     // A form can't be submitted while it is told of a submission, which may still be so where there was nothing to save.
     setTimeout(() => form.requestSubmit(button));
+  };
+  let isSubmitting = false;
+  form.addEventListener("submit", async (event) => {
+    if (event.defaultPrevented || isLeaving) return;
+    event.preventDefault();
+    if (isSubmitting) return;
+    isSubmitting = true;
+    await submit(event.submitter);
+    isSubmitting = false;
   });
   window.addEventListener("pageshow", () => {
     isLeaving = false;

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.urls import reverse
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
@@ -204,6 +204,39 @@ def test_who_is_signed_out_keeps_what_they_write_and_has_it_saved_once_they_are_
         page.get_by_role("button", name="Send", exact=True).click()
         expect(page.get_by_text("Your message is being sent.")).to_be_visible()
     assert Outgoing.objects.get().status == Outgoing.Status.QUEUED
+
+
+def test_sending_waits_for_files_that_are_on_their_way(portal: LiveServer) -> None:  # noqa: F811
+    """R35: one that was pasted is under way, one is too large; nothing goes out without a word about it."""
+    user = sender_on(25)
+    draft = written(user, text="See attached.")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    with window(user, portal, spotless=False) as page:
+        page.goto(portal.url + reverse("draft", args=[draft.pk]))
+        page.route("**/files/", hold)
+        page.evaluate(
+            """() => {
+                const carried = new DataTransfer();
+                carried.items.add(new File(["forty pieces"], "order.txt", {type: "text/plain"}));
+                carried.items.add(new File(["forty pieces"], "refused.txt", {type: "text/plain"}));
+                document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: carried, bubbles: true}));
+            }"""
+        )
+        expect(page.get_by_label("Attaching order.txt")).to_be_visible()
+        page.get_by_role("button", name="Send", exact=True).click()
+        expect(page.locator("#compose-status")).to_have_text("Waiting for the files …")
+        held.pop().continue_()
+        expect(page.get_by_label("Attaching refused.txt")).to_be_visible()
+        held.pop().fulfill(status=400, body="This file is too large.")
+        expect(page.locator("#compose-files")).to_contain_text("This file is too large.")
+        expect(page.locator("#compose-question")).to_have_text("Not every file could be attached.")
+        page.get_by_role("button", name="Send anyway").click()
+        expect(page.get_by_text("Your message is being sent.")).to_be_visible()
+    assert [part.name for part in Message.objects.get().attachments.all()] == ["order.txt"]
 
 
 def test_what_seems_forgotten_is_asked_for_once(portal: LiveServer) -> None:  # noqa: F811
