@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import Prefetch, prefetch_related_objects
 from django.urls import reverse
 
-from mail.boxes import COUNTED, Box, folders_of, labels_of, rows_of_threads
+from mail.boxes import COUNTED, Box, Row, folders_of, labels_of, rows_of_threads
 from mail.models import Folder, Label
+from sender.models import Outgoing
 
 #: So many conversations are refreshed at a time; what changes more shows the list anew.
 AT_A_TIME = 200
@@ -44,8 +46,15 @@ def surroundings(
     }
 
 
+def with_delivery(rows: Sequence[Row]) -> Sequence[Row]:
+    """`rows`, in which what is not sent yet knows how that is doing (R36): a query if there is any."""
+    doing = Prefetch("outgoing", Outgoing.objects.only("status", "words"))
+    prefetch_related_objects([row.latest for row in rows if row.latest.is_draft], doing)
+    return rows
+
+
 def changed(box: Box, threads: Sequence[int]) -> dict[str, Any]:
     """What a list shows anew of some conversations: the rows of those that are in the box, the ids of those that are not."""
-    rows = rows_of_threads(box, threads) if threads else []
+    rows = with_delivery(rows_of_threads(box, threads)) if threads else []
     there = {row.thread for row in rows}
     return surroundings(box) | {"rows": rows, "gone": [thread for thread in threads if thread not in there]}

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import User
 from mail.boxes import Box, folders_of, labels_of, page_of
 from mail.models import Folder, Label, Message
-from portal.boxes import AT_A_TIME, changed, here, surroundings
+from portal.boxes import AT_A_TIME, changed, here, surroundings, with_delivery
 from portal.bulk import carry_out
 from portal.message import PANE
 from portal.requests import ids_in, member
@@ -85,7 +85,7 @@ def _whole(request: HttpRequest, box: Box, **known: Any) -> HttpResponse:
     """The page of a list."""
     page = page_of(box, request.GET.get("cursor", ""))
     context = surroundings(box, **known) | {
-        "rows": page.rows,
+        "rows": with_delivery(page.rows),
         "cursor": page.cursor,
         "opened": next(iter(ids_in([request.GET.get("message", "")])), None),
         "pane": PANE,
@@ -108,7 +108,8 @@ def _part_of(request: HttpRequest, box: Box) -> HttpResponse:
         context = {"box": box, "newest": newest_of(box.owner), "count": box.messages().count()}
         return render(request, "mail/everything.html", context if "all" in request.GET else {})
     page = page_of(box, request.GET.get("cursor", ""))
-    return render(request, "mail/rows.html", {"box": box, "here": here(box), "rows": page.rows, "cursor": page.cursor})
+    context = {"box": box, "here": here(box), "rows": with_delivery(page.rows), "cursor": page.cursor}
+    return render(request, "mail/rows.html", context)
 
 
 def _refreshed(request: HttpRequest, box: Box) -> HttpResponse:

@@ -93,6 +93,13 @@ class Outgoing(models.Model):
         return f"{self.status}: {self.message}"
 
     @property
+    def trouble(self) -> str:
+        """What a list says of it, for people; nothing as long as all goes well."""
+        if self.status in {self.Status.FAILED, self.Status.UNKNOWN}:
+            return self.get_status_display()
+        return "Not sent yet" if self.status == self.Status.QUEUED and self.words else ""
+
+    @property
     def in_reply_to(self) -> str:
         """The Message-ID that it answers; nothing for what is new or a forward."""
         is_reply = self.how in {self.How.REPLY, self.How.REPLY_ALL}

@@ -20,6 +20,7 @@ from mail.boxes import Box, folders_of, labels_of, page_of
 from mail.deeds import delete_message, label_message, mark_message
 from mail.models import Folder, Message
 from portal import boxes as pages
+from sender.models import Outgoing
 from tests import factories
 from tests.portal.browsers import browser, page, queries_of
 
@@ -315,3 +316,35 @@ def test_lists_take_as_many_queries_for_many_messages_as_for_one(ann: Mailbox, b
         assert more is not None
         cursor = parse_qs(unescape(more[1]))["cursor"][0]
         assert queries_of(ann.owner, name, *ids, cursor=cursor) <= 12, name
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "says"),
+    [
+        ("queued", "", ""),
+        ("queued", "Greylisted", "Not sent yet"),
+        ("failed", "No", "Not sent"),
+        ("unknown", "Maybe", "Maybe sent"),
+    ],
+)
+def test_what_did_not_get_through_is_marked_in_the_list_and_opens_beside_it(
+    ann: Mailbox, status: str, words: str, says: str
+) -> None:
+    """R36: nobody has to open each message to see that."""
+    outgoing = factories.outgoing(ann, status)
+    Outgoing.objects.update(words=words)
+    sent = Folder.objects.get(account__user=ann.owner, kind="sent")
+    [row] = rows_in(page(ann.owner, "mail-folder", sent.pk))
+    assert re.findall(r'badge--warn">(.*?)<', row) == ([says] if says else [])
+    assert f'hx-get="{reverse("message", args=[outgoing.pk])}"' in row
+
+
+def test_the_marks_of_a_list_cost_a_query_at_most(ann: Mailbox) -> None:
+    """R36."""
+    sent = Folder.objects.get(account__user=ann.owner, kind="sent")
+
+    def queries() -> int:
+        factories.outgoing(ann, "failed")
+        return queries_of(ann.owner, "mail-folder", sent.pk)
+
+    assert queries() == queries()
