@@ -57,6 +57,57 @@ forms do the same, a page at a time. The server renders every row; here they are
     true,
   );
 
+  // --- dragging onto a folder or a label -----------------------------------------------------------------------------
+
+  // What is dropped presses the button that the menus have for the place; one that has none takes nothing.
+  let dragged = null;
+  const placeOf = (event) => (dragged ? event.target.closest?.("[data-presses]") : null);
+  const buttonOf = (link) => {
+    const [name, value] = link.dataset.presses.split("=");
+    return by("mail-form").querySelector(`button[name="${name}"][value="${value}"]`);
+  };
+  const endDrag = () => {
+    for (const link of document.querySelectorAll("[data-presses].is-target")) link.classList.remove("is-target");
+    by("drag-words")?.remove();
+  };
+
+  document.addEventListener("dragstart", (event) => {
+    dragged = event.target.closest?.("#conversations > [data-item]") || null;
+    if (!dragged) return;
+    const ticked = boxes().filter((box) => box.checked);
+    const several = ticked.some((box) => dragged.contains(box)) && ticked.length > 1;
+    const words = Object.assign(document.createElement("span"), {
+      id: "drag-words",
+      className: "drag-words",
+      textContent: several ? `${ticked.length} conversations` : dragged.querySelector(".conversation__subject").textContent,
+    });
+    document.body.append(words);
+    event.dataTransfer.setDragImage(words, -12, -4);
+    event.dataTransfer.effectAllowed = "move";
+  });
+  document.addEventListener("dragover", (event) => {
+    const link = placeOf(event);
+    if (!link || !buttonOf(link)) return;
+    event.preventDefault();
+    link.classList.add("is-target");
+  });
+  document.addEventListener("dragleave", (event) => placeOf(event)?.classList.remove("is-target"));
+  document.addEventListener("drop", (event) => {
+    const link = placeOf(event);
+    if (!link) return;
+    event.preventDefault();
+    const own = dragged.querySelector("input[name=thread]");
+    if (!own.checked) {
+      clearSelection();
+      own.checked = true;
+    }
+    buttonOf(link)?.click();
+  });
+  document.addEventListener("dragend", () => {
+    endDrag();
+    dragged = null;
+  });
+
   // --- the place in the list -----------------------------------------------------------------------------------------
 
   // A row that is taken out or put in anew hands the focus on: to itself, else to what follows, else to what is before.

@@ -135,6 +135,33 @@ def test_several_are_deleted_and_undone_by_mouse(portal: LiveServer, ann: Mailbo
         shown(page, 5, 4, 3, 2, 1)
 
 
+def test_conversations_are_dragged_onto_folders_and_labels(portal: LiveServer, ann: Mailbox) -> None:  # noqa: F811
+    """R31: what is ticked goes together, another one alone; where nothing can be put, nothing is taken."""
+    add_folder(ann.owner.mail_account, "Offers")
+    add_label(ann.owner.mail_account, "Urgent", "#c2413b")
+    for number in range(1, 6):
+        arrive(ann, number)
+    with inbox(ann, portal) as page:
+        beside = page.get_by_role("navigation", name="Folders and labels")
+        for number in (5, 3):
+            row(page, number).get_by_role("checkbox").check()
+        row(page, 2).locator(".conversation__subject").drag_to(beside.get_by_role("link", name="Urgent"))
+        page.get_by_text("1 message labelled Urgent.").wait_for()
+        expect(row(page, 2).locator(".conversation__tags")).to_contain_text("Urgent")
+        for number in (5, 3):
+            row(page, number).get_by_role("checkbox").check()
+        row(page, 3).locator(".conversation__subject").drag_to(beside.get_by_role("link", name="Offers"))
+        page.get_by_text("2 messages moved to Offers.").wait_for()
+        shown(page, 4, 2, 1)
+        row(page, 4).locator(".conversation__subject").drag_to(beside.get_by_role("link", name="Drafts"))
+        row(page, 4).locator(".conversation__subject").drag_to(beside.get_by_role("link", name="Trash"))
+        page.get_by_text("1 message moved to Trash.").wait_for()
+        shown(page, 2, 1)
+        page.get_by_role("button", name="Undo").click()
+        shown(page, 4, 2, 1)
+    assert Message.objects.filter(folder__name="Offers").count() == 2
+
+
 def test_a_whole_folder_is_chosen_by_its_number_and_trash_emptied(
     portal: LiveServer,  # noqa: F811
     ann: Mailbox,
