@@ -367,12 +367,12 @@ def _require_own(user: User, mailbox: Mailbox) -> None:
 
 
 def _signature(user: User) -> tuple[str, str]:
-    """The user's signature below an empty line to write in, as text and as HTML; two empty texts if they have none."""
+    """The user's signature, apart from a line to write in, as text and as HTML; two empty texts if they have none."""
     account = MailAccount.objects.filter(user=user).first()
     signature = account.signature.strip() if account else ""
     if not signature:
         return "", ""
-    return f"\n\n-- \n{signature}\n", f"{_EMPTY_LINE}<div>-- <br>{_as_html(signature)}</div>"
+    return f"\n\n-- \n{signature}\n", f"{_EMPTY_LINE}{_EMPTY_LINE}<div>-- <br>{_as_html(signature)}</div>"
 
 
 def _as_html(text: str) -> str:

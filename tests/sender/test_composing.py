@@ -16,6 +16,7 @@ from mail.models import Folder, Message, Thread
 from sender import composing, files
 from sender.composing import DraftChanged, forward, reply_to, save_as_new, save_draft, start_draft
 from sender.models import DraftFile, Outgoing
+from sender.plain_text import plain_text
 from sharing.policies import keep_private
 from sharing.visibility import visible_to
 from tests import factories
@@ -205,6 +206,7 @@ def test_a_reply_goes_to_who_wrote_and_carries_the_conversation_and_a_quote(rep:
     assert (draft.references, draft.in_reply_to) == (["1@x", "2@x"], "2@x")
     assert draft.message.thread == message.thread
     assert draft.text == ("\n\n-- \nRep & Co\n\nOn 2 November 2026, 09:30, Bea wrote:\n> Dear Rep,\n>> you wrote\n")
+    assert plain_text(draft.html) == draft.text.rstrip()
     assert "Rep &amp; Co" in draft.html
     assert "<blockquote>Dear Rep,<br>&gt; you wrote</blockquote>" in draft.html
     assert (draft.how, draft.answers) == ("reply", message)
