@@ -207,7 +207,8 @@ Writing a message (templates/compose/compose.html). Without this script the page
   let attaching = Promise.resolve();
   const attach = (chosen) => {
     const go = async () => {
-      if (await save(true)) for (const file of chosen) await send(file);
+      const isSaved = await save(true);
+      for (const file of chosen) await send(file, isSaved);
       uploads -= 1;
     };
     if (!chosen.length) return;
@@ -226,7 +227,7 @@ Writing a message (templates/compose/compose.html). Without this script the page
     editor.insertImage((await answer.json()).url, { alt: "" });
     return changed();
   };
-  const send = (file) =>
+  const send = (file, isSaved) =>
     new Promise((resolve) => {
       const row = document.createElement("li");
       row.className = "attachment";
@@ -242,9 +243,17 @@ Writing a message (templates/compose/compose.html). Without this script the page
       const failed = (words) => {
         row.classList.add("is-wrong");
         asked.delete(NOT_ATTACHED);
-        progress.replaceWith(words);
+        const dismiss = document.createElement("button");
+        Object.assign(dismiss, { type: "button", className: "chip__remove", textContent: "×" });
+        dismiss.setAttribute("aria-label", `Dismiss ${file.name}`);
+        dismiss.addEventListener("click", () => row.remove());
+        progress.replaceWith(words, dismiss);
         resolve();
       };
+      if (!isSaved) {
+        failed("Could not be attached. Try again.");
+        return;
+      }
       request.upload.addEventListener("progress", (event) => {
         progress.value = event.loaded;
       });

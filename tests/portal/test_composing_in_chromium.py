@@ -187,7 +187,16 @@ def test_who_is_signed_out_keeps_what_they_write_and_has_it_saved_once_they_are_
         page.keyboard.type("Kept. ")
         expect(page.get_by_role("alert")).to_contain_text("You are signed out.")
         expect(page.locator("#compose-status")).to_have_text("Not saved: you are signed out.")
+        page.evaluate(
+            """() => {
+                const carried = new DataTransfer();
+                carried.items.add(new File(["x"], "order.txt"));
+                document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: carried, bubbles: true}));
+            }"""
+        )
+        expect(page.locator("#compose-files")).to_contain_text("Could not be attached.")
         check_accessible(page)
+        page.get_by_role("button", name="Dismiss order.txt").click()
         page.get_by_role("button", name="Send", exact=True).click()
         with page.expect_popup() as opened:
             page.get_by_role("link", name="Sign in").click()
