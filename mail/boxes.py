@@ -30,9 +30,11 @@ from customers.models import Customer
 from mail.cursors import Place
 from mail.matching import correspondents
 from mail.models import IN_TRASH, Folder, Label, Labelling, Message, MessageQuerySet, Participant
-from mail.walking import FIRST, Candidates
+from mail.walking import Candidates
 
 PER_PAGE = 30
+#: So many messages are looked at first for a page of conversations; of a few each there are then enough.
+LOOKED_AT = 3 * PER_PAGE
 #: Counts of unread mail stop here; beyond it the exact number helps nobody.
 COUNTED = 99
 
@@ -83,8 +85,8 @@ class Box:
         """The way through it, newest first; what is met may not be in it, nothing in it is missed."""
         if self.label is not None:
             labelled = Labelling.objects.filter(label=self.label, **({"is_read": False} if self.unread else {}))
-            return Candidates(labelled, place, pk="message", first=first or FIRST)
-        return Candidates(self.messages(), place, first=first or FIRST)
+            return Candidates(labelled, place, pk="message", first=first or LOOKED_AT)
+        return Candidates(self.messages(), place, first=first or LOOKED_AT)
 
     def take(self, candidates: Candidates) -> list[Message]:
         """What is in it among the next candidates, newest first; one query, with a label two."""

@@ -17,11 +17,10 @@ from accounts.models import Mailbox
 from fetcher.models import SeenUid
 from mail import deeds
 from mail.arranging import add_folder, add_label, remove_folder, remove_label, rename_folder
-from mail.boxes import COUNTED, Box, labels_of
+from mail.boxes import COUNTED, LOOKED_AT, Box, labels_of
 from mail.deeds import do, undo, work_on
 from mail.models import Change, Deed, Folder, Label, Labelling, Message, Thread
 from mail.tasks import carry_out_deeds
-from mail.walking import FIRST
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -161,7 +160,7 @@ def test_unread_mail_with_a_label_is_walked_along_an_index_of_its_own(ann: Mailb
         cursor.execute("ANALYZE mail_labelling, mail_message")
     with CaptureQueriesContext(connection) as asked:
         assert [each.unread for each in labels_of(ann.owner)] == [COUNTED + 1]  # type: ignore[attr-defined]
-        assert len(Box(ann.owner, None, label, True).candidates().take()) == FIRST
+        assert len(Box(ann.owner, None, label, True).candidates().take()) == LOOKED_AT
     for query in asked:
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN ANALYZE {query['sql']}")

@@ -177,7 +177,7 @@ def test_a_conversation_over_the_end_of_a_page_is_listed_once(ann: Mailbox, monk
 
 def test_a_long_conversation_does_not_end_the_list(ann: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """R31: hundreds of messages are one row, and what is older follows."""
-    monkeypatch.setattr(boxes, "FIRST", 2)
+    monkeypatch.setattr(boxes, "LOOKED_AT", 2)
     factories.message(mailbox=ann, subject="Older", date=START)
     for number in range(12):
         factories.message(mailbox=ann, references=["long@x"], date=START + timedelta(hours=1 + number))
