@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -174,6 +176,17 @@ def test_neither_list_nor_count_takes_more_queries_for_more_mail(ann: Mailbox, z
         write(ann, f"m{number}", days=number + 1)
     assert {name: queries_of(zoe, name) for name in few} == few
     assert max(few.values()) <= 12
+
+
+def test_the_mail_of_a_colleague_who_shares_nothing_is_not_gone_through(ann: Mailbox, zoe: User) -> None:
+    """However much there is, nothing of it is asked for."""
+    write(ann, "m")
+    shared = queries_of(zoe, "shared", colleague=str(ann.owner_id))
+    factories.share(ann, "private")
+    with CaptureQueriesContext(connection) as asked:
+        browser(zoe).get(reverse("shared"), {"colleague": ann.owner_id})
+    assert queries_of(zoe, "shared", colleague=str(ann.owner_id)) < shared
+    assert not any("mail_message" in query["sql"] for query in asked)
 
 
 def test_turning_private_empties_it_at_the_next_request(ann: Mailbox, zoe: User) -> None:
