@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from django.db import connection
 
-from crm_mail.celery import WORKER
+from crm_mail.celery import WORKER, app
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0
@@ -46,6 +46,7 @@ def program(*arguments: str, stdout: int | None = None, **more: str) -> Iterator
 def worker(
     *, threads: int = 2, name: str = "tests", level: str = "INFO", **more: str
 ) -> AbstractContextManager[subprocess.Popen[str]]:
-    """A Celery worker as `manage.py up` starts it; killed at the end if it still runs."""
+    """A Celery worker as `manage.py up` starts it, without what earlier tests left for one; killed at the end if it still runs."""
+    app.control.purge()
     options = ("--concurrency", f"{threads}", "--loglevel", level, "--hostname", f"{name}@%h")
     return program("celery", *WORKER.split(), *options, **more)

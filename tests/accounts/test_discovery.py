@@ -98,7 +98,7 @@ def publishing(
     server.daemon_threads = True
     context = authority.issue(*names).server_context()
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
 
     def look_up(host: str, *_: object, **__: object) -> list[Any]:
         if host not in names:

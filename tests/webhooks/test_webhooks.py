@@ -73,7 +73,7 @@ def receiver(settings: Settings, tmp_path: Path) -> Iterator[Receiver]:
     found = Receiver(f"https://127.0.0.1:{server.server_address[1]}/hooks?for=us")
     settings.MAIL_CA_FILE = str(authority.file)
     settings.ALLOWED_WEBHOOK_NETWORKS = [ipaddress.ip_network("127.0.0.1/32")]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     yield found
     server.shutdown()
     server.server_close()
