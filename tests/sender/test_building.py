@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 import time
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
 from email.utils import getaddresses
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mail.mime import leaves
@@ -56,6 +57,11 @@ def lines(raw: bytes) -> list[bytes]:
     return found
 
 
+#: Invisible marks, most of which turn the direction of text: our parser takes them out of a subject.
+_TURNING = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+@example(subject="\u200e", name="", text="", html="")
 @given(subject=words.map(lambda text: text[:900]), name=words.map(lambda text: text[:200]), text=words, html=words)
 def test_every_message_reads_back_as_it_was_typed_one_header_per_header(
     subject: str, name: str, text: str, html: str
@@ -81,7 +87,7 @@ def test_every_message_reads_back_as_it_was_typed_one_header_per_header(
         "\r", "\n"
     ).rstrip("\n")
     ours = parse(raw)
-    assert flat(ours.subject) == flat(" ".join(one_line(subject).split()))
+    assert flat(ours.subject) == flat(_TURNING.sub(" ", one_line(subject)))
     assert [person.address for person in ours.participants if person.role == "to"] == [
         "bea@acme.example",
         "carl@x.example",
