@@ -125,6 +125,21 @@ class Match(models.Lookup):
         return f"{key} {among} {found}", [fts(asked)]
 
 
+@WordsField.register_lookup
+class Holds(Match):
+    """The same of entries that something else finds, such as a span of time: the index of words is not looked up.
+
+    Of a word that half of all mail has, PostgreSQL would gather that half from the index to meet a few hundred of it.
+    """
+
+    lookup_name = "holds"
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        """One entry after the other."""
+        column, params = self.process_lhs(compiler, connection)
+        return f"({column} @@ %s::tsquery) IS TRUE", [*params, tsquery(self.rhs)]
+
+
 class Unindexed(models.Func):
     """A date that no index gives in order. So PostgreSQL looks words up first, and sorts what it found.
 

@@ -38,10 +38,12 @@ PAGE = 25
 #: Counts stop here; beyond it is said that there are more.
 COUNTED = 100
 #: So many messages with the words one look expects to take, and so many of them at most it has judged.
-TAKEN, JUDGED = 1_000, 200
+TAKEN, JUDGED = 500, 200
+#: Looking for words in an entry takes as long as gathering so many from the index of words.
+ENTRY = 10
 #: So many with the words it takes at most, where something else that is asked for leaves few of them; where no more have
 #: the words they are looked up in all mail.
-MOST = 6_000
+MOST = 4_000
 #: Leads and contacts that one `customer:` may name.
 CUSTOMERS = 200
 ANYWHERE = "anywhere"
@@ -66,9 +68,9 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is searched for, as conditions on messages, its words and dates; `is_own` if only the searcher's own can fulfil them.
+    """What is searched for: words, dates, and conditions on messages, which have the dates in them but not the words.
 
-    `problems` are sentences; with one of them nothing is found.
+    `is_own` says that only the searcher's own can fulfil them; `problems` are sentences; with one of them nothing is found.
     """
 
     conditions: tuple[Q, ...]
@@ -79,7 +81,7 @@ class Search:
     problems: tuple[str, ...] = ()
 
     def narrow(self, messages: MessageQuerySet) -> MessageQuerySet:
-        """Those of `messages` that are searched for."""
+        """Those of `messages` that are searched for, whatever words they have: `find` asks for these."""
         return messages.filter(*self.conditions) if not self.problems else messages.none()
 
 
@@ -90,8 +92,6 @@ def search_for(viewer: User, query: Query, *, with_trash: bool = False) -> Searc
     """
     reader = _Meaning(viewer)
     conditions = [reader.condition(each) for each in query.filters]
-    if query.words:
-        conditions.append(Q(search__words__match=query.words))
     since = _midnight(query.since, viewer) if query.since else None
     before = _midnight(query.before, viewer) if query.before else None
     if since:
@@ -249,14 +249,14 @@ def find(
     words: Words,
     reader: User | None = None,
 ) -> Found:
-    """The next results after `place`: those of `messages`, all of which `sight` may see, that `narrow` leaves.
+    """The next results after `place`: those of `messages`, all of which `sight` may see, that have `words` and `narrow` leaves.
 
-    They are looked for at `where`; `words` are those that `narrow` asks for, to know how much work that is. With a
-    `reader` copies are listed once, as `mail.walking.judge` says.
+    They are looked for at `where`. With a `reader` copies are listed once, as `mail.walking.judge` says.
     """
     hits = narrow(Message.objects.filter(among("search__mailbox", where.mailboxes)))
-    end = _end_of_window(where.entries(), hits, words, place)
+    end, is_small = _window(where.entries(), hits.filter(_having(words)), words, place)
     beyond = place.after("search__date", "search__pk") if place else Q()
+    hits = hits.filter(_having(words, is_judged=is_small))
     if end is not None:
         hits = hits.filter(search__date__gte=end.date)
     order = (Unindexed("search__date").desc(), "-search__pk")
@@ -270,22 +270,31 @@ def find(
     ids = {each.pk for each in taken}
     # One statement: with the copies of what was taken, which are few, or without.
     which = {"pk__in": ids} if reader is None else {"fingerprint__in": set(taken.values())}
-    judged = [Row(*row) for row in narrow(messages).filter(**which).values_list(*COLUMNS)] if ids else []
+    found = narrow(messages).filter(_having(words, is_judged=True), **which)
+    judged = [Row(*row) for row in found.values_list(*COLUMNS)] if ids else []
     return Found(listed(judged, ids, reader), end, start)
 
 
-def _end_of_window(
+def _having(words: Words, *, is_judged: bool = False) -> Q:
+    """Condition on messages: they have the words; `is_judged` if something else finds them."""
+    return Q(**{f"search__words__{'holds' if is_judged else 'match'}": words}) if words else Q()
+
+
+def _window(
     entries: QuerySet[SearchEntry], hits: MessageQuerySet, words: Words, place: Place | None
-) -> Place | None:
-    """Where the newest messages end among which enough of `hits` are to be expected; None if all there are should be taken."""
+) -> tuple[Place | None, bool]:
+    """Where the newest messages end among which enough of `hits` are to be expected; None if all there are should be taken.
+
+    And whether these are so few that it is quicker to look for the words in each.
+    """
     having = entries.filter(words__match=words) if words else entries
     expected = estimates(hits, having, entries)
     if expected is None or expected[1] <= MOST:
-        return None
+        return None, False
     # Enough to have enough, unless that is too much work.
     size = min(expected[2] * TAKEN // max(expected[0], 1), expected[2] * MOST // expected[1])
     rows = entries.filter(place.after() if place else Q()).order_by("-date", "-pk").values_list("date", "pk")
-    return next((Place(*row) for row in rows[size : size + 1]), None)
+    return next((Place(*row) for row in rows[size : size + 1]), None), size * ENTRY < expected[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,8 @@ def test_who_may_see_a_message_is_judged_and_never_looked_up() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
     for messages in (visible_to(mailbox.owner), Sight(mailbox.owner).customer_mail()):
-        plan = messages.explain()
-        assert "Index Cond: (mailbox_id" not in plan
-        assert f"Index Cond: (owner_id = {mailbox.owner.pk})" not in plan
-        found = messages.filter(fingerprint__in=["a", "b"]).explain()
-        assert "message_by_fingerprint" in found
-        assert "BitmapAnd" not in found
+        for asked in (messages, messages.filter(fingerprint__in=["a", "b"])):
+            plan = asked.explain()
+            assert "Index Cond: (mailbox_id" not in plan
+            assert f"Index Cond: (owner_id = {mailbox.owner.pk})" not in plan
+            assert "BitmapAnd" not in plan
