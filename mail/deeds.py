@@ -167,7 +167,7 @@ def work_on(pk: int) -> bool:
             return deed.is_going_on
         box = Box.from_selection(deed.owner, deed.selection)
         candidates = box.candidates(Place.read(deed.place), first=_batch(deed)) if box else None
-        taken = candidates.take() if candidates else set()
+        taken = candidates.take() if candidates else {}
         if box and candidates and taken:
             wanted = box.messages().filter(pk__in=taken, pk__lte=deed.selection["upto"])
             _take(deed, list(wanted.values_list("pk", flat=True)))

@@ -187,7 +187,9 @@ def estimates(*querysets: QuerySet[Any]) -> list[int] | None:
     """
     if connection.vendor != "postgresql":
         return None
-    compiled = [rows.values("pk").order_by().query.sql_with_params() for rows in querysets]
+    asked = [rows.values("pk").order_by().query for rows in querysets]
+    # A question that Django knows to have no answer, such as one about no mailbox, is asked all the same: each has its place.
+    compiled = [query.get_compiler(connection=connection, elide_empty=False).as_sql() for query in asked]
     # Each is a plan of its own then, whether it is to run in parallel, is known to be empty, or neither.
     statement = f"SELECT {', '.join(f'ARRAY({sql})' for sql, _ in compiled)}"
     with connection.cursor() as cursor:

@@ -10,6 +10,7 @@ from django.db import connection
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from accounts.among import among
 from accounts.models import Mailbox
 from mail import indexing
 from mail.deeds import delete_message
@@ -343,3 +344,13 @@ def test_the_planner_answers_for_each_question_even_if_it_would_ask_in_parallel(
         told = estimates(everything, everything.filter(pk__lt=0), everything.filter(pk__gt=0))
     assert told is not None
     assert len(told) == 3
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no opinion")
+def test_the_planner_expects_nothing_where_nothing_is_asked_about(mailbox: Mailbox) -> None:
+    """R31: who has no mailbox searches in none."""
+    factories.message(mailbox=mailbox)
+    nothing = SearchEntry.objects.filter(among("mailbox", ()))
+    told = estimates(nothing, SearchEntry.objects.all(), Message.objects.none())
+    assert told is not None
+    assert (told[0], len(told), told[2]) == (0, 3, 0)

@@ -94,6 +94,13 @@ def test_what_may_not_be_seen_is_not_found_and_not_counted(ann: Mailbox, zoe: Ma
         assert trace not in shown
 
 
+def test_who_has_no_mailbox_and_is_shown_none_finds_nothing() -> None:
+    """R31: nothing is wrong with that search."""
+    new = factories.user()
+    for scope in searching.Scope:
+        assert found(new, "offer", scope=scope) == []
+
+
 def test_a_mode_acts_on_the_next_search(ann: Mailbox, zoe: Mailbox) -> None:
     write(ann, "Pipes of steel")
     assert found(zoe.owner, "steel") == ["Pipes of steel"]
