@@ -16,6 +16,8 @@ from mail.html_text import BLOCKS, attributes_of, tokens
 _APART = frozenset("h1 h2 h3 h4 h5 h6 p pre table".split())
 _LISTS = frozenset({"ol", "ul"})
 _CELLS = frozenset({"td", "th"})
+#: Quotations and lists are marked so deep. A stranger's message that is answered may hold more, and many lines in them.
+_MARKED_DEPTH = 20
 #: What HTML makes one space of; a no-break space is one that was typed.
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 
@@ -112,7 +114,7 @@ class _Writer:
 
     def _begin_item(self) -> None:
         number = self._lists[-1] if self._lists else 0
-        self._mark = "  " * (len(self._lists) - 1) + (f"{number}. " if number else "- ")
+        self._mark = "  " * (min(len(self._lists), _MARKED_DEPTH) - 1) + (f"{number}. " if number else "- ")
         if number:
             self._lists[-1] += 1
 
@@ -129,4 +131,4 @@ class _Writer:
     def _quoted(self, line: str) -> str:
         if not self._quotes:
             return line
-        return ">" * self._quotes + (line if line.startswith(">") else f" {line}".rstrip(" "))
+        return ">" * min(self._quotes, _MARKED_DEPTH) + (line if line.startswith(">") else f" {line}".rstrip(" "))
