@@ -174,10 +174,9 @@ class MessageReply(_Writing, MessageView):
     @_sends(ReplySerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Reply from the caller's own mailbox; what is given is all that is sent, nothing is quoted."""
-        message = self.visible(pk)
         given = self.read(request, ReplySerializer)
         written = {"to_all": given["reply_all"], **_written(given)}
-        return self.finished(lambda: answer_with(self.caller, self.answered(message), **written), given)
+        return self.finished(lambda: answer_with(self.caller, self.answered(self.visible(pk)), **written), given)
 
 
 class MessageForward(_Writing, MessageView):
@@ -186,9 +185,9 @@ class MessageForward(_Writing, MessageView):
     @_sends(ForwardSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Forward it from the caller's own mailbox, with its header, text and attachments below what is given."""
-        message = self.visible(pk)
         given = self.read(request, ForwardSerializer)
-        return self.finished(lambda: forward_with(self.caller, self.answered(message), **_written(given)), given)
+        written = _written(given)
+        return self.finished(lambda: forward_with(self.caller, self.answered(self.visible(pk)), **written), given)
 
 
 class MessageSend(_Writing, MessageView):

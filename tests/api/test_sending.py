@@ -347,6 +347,20 @@ def test_a_key_is_one_users_own_for_one_address_and_a_day(world: World) -> None:
         assert once.forget_keys() == 1
 
 
+@pytest.mark.parametrize("deed", ["reply", "forward"])
+def test_a_key_is_answered_after_what_was_answered_is_shared_no_more(world: World, deed: str) -> None:
+    """R24: what was sent is one's own; a new wish about the other's message is 404."""
+    factories.customer(organization=world.user.organization, addresses=["bea@acme.example"])
+    owner = factories.mailbox(owner=factories.user(organization=world.user.organization), mode="public")
+    url = f"{MESSAGES}{factories.message(mailbox=owner).pk}/{deed}/"
+    first = world.client.post(url, {"to": "dan@y.example"}, **key())
+    factories.share(owner, "private")
+    again = world.client.post(url, {"to": "dan@y.example"}, **key())
+    assert (first.status_code, again.status_code, again.json()["id"]) == (202, 202, first.json()["id"])
+    assert world.client.post(url, {"to": "dan@y.example"}, **key("another")).status_code == 404
+    assert Outgoing.objects.count() == 1
+
+
 def test_what_fails_uses_up_no_key_and_what_is_deleted_is_not_sent_again(world: World) -> None:
     body = {"to": "bea@acme.example"}
     with override_settings(SENDS_PER_USER_PER_DAY=0):
