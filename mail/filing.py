@@ -30,8 +30,9 @@ _FUTURE = timedelta(days=1)
 class Arrival:
     """A message to file: what was read in it, and its bytes as they are stored. Made by `read`, away from the database.
 
-    `words` are those by which it is found (`mail.indexing.words_of`). `digest` is that of the bytes, `size` theirs on the server; `note`, if any, says why they are the headers alone. The
-    `chunks` of a large message, which lies in a file, are made as they are stored, once.
+    `words` are those by which it is found (`mail.indexing.words_of`). `digest` is that of the bytes, `size` theirs on
+    the server; `note`, if any, says why they are the headers alone. The `chunks` of a large message, which lies in a
+    file, are made as they are stored, once.
     """
 
     parsed: ParsedMessage
