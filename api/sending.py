@@ -111,7 +111,13 @@ class _Writing(MessageAccess):
         return self.answer(made, 201 if given["draft"] else 202)
 
     def answered(self, message: Message) -> Message:
-        """A colleague's message that is answered or forwarded was read for that (R26)."""
+        """The message that is answered or forwarded; a colleague's was read for that (R26).
+
+        Raises:
+            NotPossible: it is the caller's own and was not sent yet.
+        """
+        if message.is_draft:
+            raise NotPossible("This message was not sent yet. Only what was sent or received is answered or forwarded.")
         record_opening(self.caller, message, again=False)
         return message
 

@@ -449,6 +449,16 @@ def test_who_answers_or_forwards_a_colleagues_message_has_opened_it(world: World
     assert world.client.post(url, {"to": "dan@y.example"}).status_code == 404
 
 
+@pytest.mark.parametrize("deed", ["reply", "forward"])
+def test_what_was_not_sent_yet_is_neither_answered_nor_forwarded(world: World, deed: str) -> None:
+    """R35: as in the portal; the files of a draft would be lost, and nobody has what is answered."""
+    file = SimpleUploadedFile("offer.pdf", b"%PDF", "application/pdf")
+    draft = world.client.post(MESSAGES, {"draft": True, "attachments": [file]}, format="multipart").json()["id"]
+    assert world.client.post(f"{MESSAGES}{draft}/{deed}/", {"draft": True}).status_code == 409
+    assert world.client.post(MESSAGES, {"draft": True, "in_reply_to": str(draft)}).status_code == 409
+    assert Message.objects.count() == 1
+
+
 def test_the_mailbox_of_a_draft_can_be_changed(world: World) -> None:
     """R35, *Send Mail As*."""
     second = factories.mailbox(owner=world.user, email_address="second@our.example")
