@@ -12,9 +12,10 @@ from functools import cached_property
 from itertools import islice
 
 from mail import files, mime
+from mail.charsets import decode_text
 from mail.invites import Invite, read_invite
 from mail.notices import notices
-from mail.parsing import AttachedPart, Body, ParsedMessage, decode_text, read_header
+from mail.parsing import AttachedPart, Body, ParsedMessage, read_header
 from mail.rendering import Rendered, sanitize
 from mail.reports import MAX_RECIPIENTS, Report, read_reports
 

@@ -6,31 +6,25 @@ written by strangers.
 
 from __future__ import annotations
 
-import binascii
-import codecs
 import hashlib
 import html as html_module
 import logging
-import quopri
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
-
-import chardet
 
 from accounts.addresses import domain_of
 from mail import mime
 from mail.address_list import parse_address_list
+from mail.charsets import clean, decode_text, decode_words, one_line
 from mail.flowed import unflow
 from mail.html_text import html_to_text
 from mail.remembering import remembering_short
 
 logger = logging.getLogger(__name__)
 
-MAX_DECODED_HEADER_CHARS = 4_000
 MAX_PARTICIPANTS = 2_000
 MAX_ADDRESS_CHARS = 256 * 1024
 MAX_REFERENCES = 50
@@ -42,7 +36,6 @@ MAX_SNIPPET_SOURCES = (500, 20_000)
 MAX_NAME_CHARS = 200
 #: Four bytes of UTF-8 or UTF-32, each of them three characters of quoted-printable.
 MAX_BYTES_A_CHAR = 12
-MAX_GUESSED_BYTES = 16 * 1024
 MAX_REMEMBERED_CHARS = 200
 
 #: What is read as text, and how many characters of it.
@@ -72,31 +65,14 @@ _SUFFIXES = {
     "text/rfc822-headers": "txt",
 }
 _MESSAGE_ID = re.compile(r"<([^<>\s]{1,998})>")
-_WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
-_SURROGATE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
 _SPACE = re.compile(r"\s+")
 _SPACES = b" \t\n\r\f\v"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _QUOTED_LINE = re.compile(r"^[^\S\n]*>.*$", re.MULTILINE)
 #: A bare CR ends a line for some mail programs: what hides behind one must not show there.
 _HIDDEN_FIELD = re.compile(
     rb"(?:\A|(?<=[\r\n]))(?:bcc|resent-bcc|delivered-to|x-original-to|envelope-to)[ \t]*+:[^\r\n]*+"
     rb"(?:(?:\r*\n|\r)[ \t][^\r\n]*+)*+(?:\r*\n|\r|\Z)",
     re.IGNORECASE,
-)
-#: What is written under these names is more than they stand for, as every mail program knows.
-_WIDER_CHARSETS = {
-    "ascii": "utf-8",
-    "big5": "big5hkscs",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "iso8859-1": "cp1252",
-    "euc_kr": "cp949",
-    "shift_jis": "cp932",
-}
-#: Python calls these text, yet they are none that mail is written in; some take time that grows with the square.
-_NO_CHARSETS = frozenset(
-    {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem", "utf-7"}
 )
 
 
@@ -239,76 +215,10 @@ def without_hidden_headers(raw: bytes) -> bytes:
 
 def _ids(headers: mime.Fields, name: str) -> list[str]:
     """The message ids in a header; one that lacks its angle brackets counts where it stands alone."""
-    value = _clean(" ".join(headers.all(name)[:MAX_REFERENCES]))
+    value = clean(" ".join(headers.all(name)[:MAX_REFERENCES]))
     found = _MESSAGE_ID.findall(value)
     bare = value.strip()
     return found or ([bare] if bare and not _SPACE.search(bare) and len(bare) <= 998 else [])
-
-
-def decode_words(value: str) -> str:
-    """A header's text with its encoded words decoded (RFC 2047), on one line and without control characters."""
-    value = value[:MAX_DECODED_HEADER_CHARS]
-    if value.isascii() and value.isprintable() and "=?" not in value:
-        return _one_line(value)
-    value = _clean(value)
-    if "=?" in value:
-        pieces: list[str] = []
-        pending = b""
-        charset = ""
-        end = 0
-        for match in _WORD.finditer(value):
-            between = value[end : match.start()]
-            adjacent = end > 0 and not between.strip()
-            # A character may be cut in two by the end of a word; the halves belong together.
-            if pending and not (adjacent and charset == match[1].lower()):
-                pieces.append(decode_text(pending, charset))
-                pending = b""
-            if not adjacent:
-                pieces.append(between)
-            charset = match[1].lower()
-            pending += _word(match[2], match[3])
-            end = match.end()
-        pieces += [decode_text(pending, charset) if pending else "", value[end:]]
-        value = "".join(pieces)
-    return _one_line(_CONTROL.sub(" ", _clean(value)))
-
-
-def _word(encoding: str, text: str) -> bytes:
-    """The bytes of an encoded word (RFC 2047 section 4)."""
-    data = text.encode("utf-8", "replace")
-    if encoding in "qQ":
-        return quopri.decodestring(data, header=True)
-    try:
-        return binascii.a2b_base64(data + b"==")
-    except binascii.Error:
-        return data
-
-
-@lru_cache(maxsize=256)
-def _codec(charset: str) -> str:
-    """Python's name for a charset of mail, or nothing when it is none."""
-    if not re.fullmatch(r"[A-Za-z0-9_.:+-]{1,40}", charset):
-        return ""
-    try:
-        info = codecs.lookup(charset)
-    except (LookupError, ValueError):
-        return ""
-    if not info._is_text_encoding or info.name in _NO_CHARSETS:
-        return ""
-    return _WIDER_CHARSETS.get(info.name, info.name)
-
-
-def decode_text(data: bytes, charset: str | None) -> str:
-    """Bytes as text: by the declared charset, else UTF-8, else what chardet is sure of, else windows-1252."""
-    for name in (_codec(charset or ""), "utf-8"):
-        if name:
-            try:
-                return data.decode(name)
-            except ValueError:
-                continue
-    guess = chardet.detect(data[:MAX_GUESSED_BYTES])
-    sure = (guess["confidence"] or 0) >= 0.8
-    return data.decode((_codec(guess["encoding"] or "") if sure else "") or "cp1252", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +289,7 @@ class Body:
             for part in parts:
                 if room > 0:
                     data = part.decoded(limit=room * MAX_BYTES_A_CHAR)
-                    text = _clean(decode_text(data, part.parameters.get("charset"))).replace("\r\n", "\n")
+                    text = clean(decode_text(data, part.parameters.get("charset"))).replace("\r\n", "\n")
                     if unflowed and part.parameters.get("format", "").lower() == "flowed":
                         text = unflow(text, delete_space=part.parameters.get("delsp", "").lower() == "yes")
                     texts.append(text[:room])
@@ -396,7 +306,7 @@ class Body:
         if kind in _ROOM and not attached and not name:
             self._pieces.setdefault(part.choice, {}).setdefault(kind, []).append(part)
             return
-        content_id = _clean(part.fields.first("content-id")).strip().strip("<>")[:255]
+        content_id = clean(part.fields.first("content-id")).strip().strip("<>")[:255]
         is_inline = bool(content_id) and not attached and kind.startswith("image/")
         self.attached.append(AttachedPart(part, name or _default_name(kind, part.number), content_id, is_inline))
 
@@ -448,7 +358,7 @@ def _participants(headers: mime.Fields) -> tuple[tuple[ParsedParticipant, ...], 
 @remembering_short(MAX_REMEMBERED_CHARS, 4_096)
 def _addresses(value: str) -> tuple[tuple[str, str], ...]:
     """The names and addresses of a header. The same few people write to each other."""
-    return tuple(parse_address_list(_clean(value), decode_words))
+    return tuple(parse_address_list(clean(value), decode_words))
 
 
 def _shortened(references: list[str]) -> tuple[str, ...]:
@@ -471,23 +381,8 @@ def _snippet(text: str) -> str:
     """How a text begins, less what it quotes."""
     for length in MAX_SNIPPET_SOURCES:
         head = text[:length]
-        own = _one_line(_QUOTED_LINE.sub("", head)) if ">" in head else ""
-        snippet = own or _one_line(head)
+        own = one_line(_QUOTED_LINE.sub("", head)) if ">" in head else ""
+        snippet = own or one_line(head)
         if len(snippet) >= MAX_SNIPPET_CHARS or len(text) <= length:
             break
     return snippet[:MAX_SNIPPET_CHARS]
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _clean(value: str) -> str:
-    """`value` without surrogates (8-bit bytes in headers become text) and without NUL."""
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            # Bytes of a header are surrogates up to here; any other surrogate is none of them.
-            value = decode_text(_SURROGATE.sub("\ufffd", value).encode("utf-8", "surrogateescape"), None)
-    return value.replace("\0", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mail.parsing import decode_text, decode_words
+from mail.charsets import decode_text, decode_words
 
 MAX_BYTES = 256 * 1024
 MAX_RECIPIENTS = 50

@@ -12,11 +12,11 @@ from django.urls import path, register_converter, reverse
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
+from mail.charsets import decode_text
 from mail.content import Content, Download, NotThere
 from mail.files import download_type
 from mail.images import read_picture
 from mail.models import Message
-from mail.parsing import decode_text
 from mail.reading import archive, content_of
 from portal.displaying import (
     as_file,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from accounts.addresses import normalize_address
 from mail.address_list import parse_address_list
-from mail.parsing import decode_words
+from mail.charsets import decode_words
 
 
 def read(value):
