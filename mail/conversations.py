@@ -6,6 +6,7 @@ walked newest first, only as far as a page needs: a record's mail costs the same
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -97,8 +98,7 @@ def others_in_conversation(
     judged = [Row(*row) for row in others.values_list(*COLUMNS)]
     rows = listed(judged, {row.pk for row in judged}, reader)
     shown = [row.pk for row in reversed(rows[:most])]
-    loaded = Message.objects.in_bulk(shown) if shown else {}
-    return [loaded[pk] for pk in shown if pk in loaded], len(rows) > most
+    return Message.objects.in_order(shown), len(rows) > most
 
 
 def _roots_upto(messages: MessageQuerySet, before: Place, roots: Collection[str]) -> set[str]:
@@ -112,6 +112,8 @@ def _roots_upto(messages: MessageQuerySet, before: Place, roots: Collection[str]
 
 
 def _load(found: dict[str, list[int]], longer: Collection[str]) -> list[Conversation]:
-    wanted = [pk for pks in found.values() for pk in pks]
-    messages = Message.objects.in_bulk(wanted)
-    return [Conversation(root, [messages[pk] for pk in pks], root in longer) for root, pks in found.items()]
+    of = {pk: root for root, pks in found.items() for pk in pks}
+    messages: dict[str, list[Message]] = defaultdict(list)
+    for message in Message.objects.in_order(list(of)):
+        messages[of[message.pk]].append(message)
+    return [Conversation(root, messages[root], root in longer) for root in found if root in messages]

@@ -67,9 +67,9 @@ def waiting_for(sight: Sight, cursor: str = "", *, most: int = PAGE) -> WaitingP
         waiting = waiting[:most]
         end = Place(waiting[-1][1], waiting[-1][0])
     shown = [pk for pk, _ in waiting]
-    messages = Message.objects.in_bulk(shown)
     customers = correspondents_by_id(shown, viewer.organization_id)
-    return WaitingPage([(messages[pk], customers[pk]) for pk in shown], str(end) if end else "")
+    messages = Message.objects.in_order(shown)
+    return WaitingPage([(each, customers[each.pk]) for each in messages], str(end) if end else "")
 
 
 def dismiss(viewer: User, thread: Thread) -> None:

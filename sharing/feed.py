@@ -91,10 +91,11 @@ def page_of(
     else:
         cursor = "" if known.is_last else f"read|{known.place}"
     shown = [row.pk for row in [*unread, *read]]
-    messages = Message.objects.in_bulk(shown)
+    messages = Message.objects.in_order(shown)
+    read_ids = {row.pk for row in read}
     return FeedPage(
-        unread=[messages[row.pk] for row in unread],
-        read=[messages[row.pk] for row in read],
+        unread=[message for message in messages if message.pk not in read_ids],
+        read=[message for message in messages if message.pk in read_ids],
         cursor=cursor,
         customers=correspondents_by_id(shown, sight.viewer.organization_id),
     )
@@ -139,8 +140,7 @@ def latest_customer_mail(sight: Sight, count: int) -> list[Message]:
         newest += [row.pk for row in batch.rows]
         if len(newest) >= count:
             break
-    loaded = Message.objects.in_bulk(newest[:count])
-    return [loaded[pk] for pk in newest[:count]]
+    return Message.objects.in_order(newest[:count])
 
 
 def caught_up_until(viewer: User) -> datetime:

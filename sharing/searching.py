@@ -365,9 +365,8 @@ def page_of(
     found = find(messages, search.narrow, sight, where, turn.place, words=search.words, reader=sight.viewer)
     texts = texts_of(found.rows, search.words) if order == Order.BEST else None
     rows, following = turn.page(found, PAGE, search.words, texts)
-    loaded = Message.objects.select_related("body").in_bulk([row.pk for row in rows])
     return SearchPage(
-        messages=[loaded[row.pk] for row in rows if row.pk in loaded],
+        messages=Message.objects.select_related("body").in_order([row.pk for row in rows]),
         cursor=str(following or ""),
         count=len(found.rows),
         is_all=found.end is None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -64,6 +65,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def newest_first(self) -> MessageQuerySet:
         """By date of the message, the latest first."""
         return self.order_by("-date", "-id")
+
+    def in_order(self, ids: Sequence[int]) -> list[Message]:
+        """The messages with these ids, in their order; without those that were deleted since they were found."""
+        loaded = self.in_bulk(ids) if ids else {}
+        return [loaded[pk] for pk in ids if pk in loaded]
 
 
 class Message(models.Model):

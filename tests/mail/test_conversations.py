@@ -171,3 +171,13 @@ def test_the_others_of_a_conversation_are_listed_once_and_the_latest_of_many() -
     assert others_in_conversation(everything, chosen, ann.owner, most=9) == ([mine, theirs], False)
     assert others_in_conversation(everything, chosen, ann.owner, most=1) == ([theirs], True)
     assert others_in_conversation(everything.filter(pk=chosen.pk), chosen, ann.owner, most=9) == ([], False)
+
+
+def test_what_is_deleted_while_a_page_is_made_is_left_out() -> None:
+    """R30: found in one statement, gone in the next."""
+    mailbox = factories.mailbox()
+    first, gone, last = (factories.message(mailbox=mailbox) for _ in range(3))
+    number = gone.pk
+    gone.delete()
+    assert Message.objects.in_order([last.pk, number, first.pk]) == [last, first]
+    assert Message.objects.in_order([]) == []
