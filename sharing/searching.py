@@ -41,6 +41,8 @@ COUNTED = 100
 TAKEN, JUDGED = 500, 200
 #: Looking for words in an entry takes as long as gathering so many from the index of words.
 ENTRY = 10
+#: Where a larger share of all mail would be looked at, all of it takes no longer than to find where that share ends.
+WORTHWHILE = 1 / 3
 #: So many with the words it takes at most, where something else that is asked for leaves few of them; where no more have
 #: the words they are looked up in all mail.
 MOST = 4_000
@@ -293,6 +295,8 @@ def _window(
         return None, False
     # Enough to have enough, unless that is too much work.
     size = min(expected[2] * TAKEN // max(expected[0], 1), expected[2] * MOST // expected[1])
+    if size > expected[2] * WORTHWHILE:
+        return None, False
     rows = entries.filter(place.after() if place else Q()).order_by("-date", "-pk").values_list("date", "pk")
     return next((Place(*row) for row in rows[size : size + 1]), None), size * ENTRY < expected[1]
 
