@@ -32,11 +32,16 @@ def words_of(parsed: ParsedMessage) -> str:
 
 
 def index_filed(messages: Iterable[tuple[Message, str]]) -> None:
-    """Write the entries of messages that are just being filed, with what `words_of` says of each.
+    """Write the entries of messages that have none, with what `words_of` says of each.
 
     They are found from now on; the index of words has them when `index_waiting` has put them there.
     """
-    _insert(messages)
+    is_indexed = is_indexed_at_once()
+    rows.insert(
+        SearchEntry,
+        ("message", "mailbox", "date", "words", "is_indexed"),
+        ((message.pk, message.mailbox_id, message.date, words, is_indexed) for message, words in messages),
+    )
 
 
 def index_stored(messages: Collection[int]) -> None:
@@ -52,7 +57,7 @@ def index_stored(messages: Collection[int]) -> None:
             names[part.message_id].append(part.name)
         texts = {each.pk: each.text for each in MessageText.objects.filter(message__in=found)}
         SearchEntry.objects.filter(message__in=found).delete()
-        _insert(
+        index_filed(
             (
                 message,
                 _words(message.subject, people[message.pk], names[message.pk], texts.get(message.pk, "")),
@@ -107,12 +112,3 @@ def _words(subject: str, people: Iterable[tuple[str, str, str]], names: Iterable
         if role in _FIELDS:
             fields[_FIELDS[role]].append(f"{name} {address}")
     return stored(sequence(fields, text[:TEXT_CHARS]))
-
-
-def _insert(entries: Iterable[tuple[Message, str]]) -> None:
-    is_indexed = is_indexed_at_once()
-    rows.insert(
-        SearchEntry,
-        ("message", "mailbox", "date", "words", "is_indexed"),
-        ((message.pk, message.mailbox_id, message.date, words, is_indexed) for message, words in entries),
-    )
