@@ -36,7 +36,7 @@ class Arrival:
     """
 
     parsed: ParsedMessage
-    words: str
+    words: str | bytes
     chunks: Iterable[bytes]
     digest: str
     size: int

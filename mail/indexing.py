@@ -21,7 +21,7 @@ WAITING_BATCH = 1_000
 _FIELDS: dict[str, str] = {Participant.Role.FROM: "from", Participant.Role.TO: "to", Participant.Role.CC: "cc"}
 
 
-def words_of(parsed: ParsedMessage) -> str:
+def words_of(parsed: ParsedMessage) -> str | bytes:
     """The words by which a message is found, as an entry has them. It does not use the database."""
     return _words(
         parsed.subject,
@@ -31,7 +31,7 @@ def words_of(parsed: ParsedMessage) -> str:
     )
 
 
-def index_filed(messages: Iterable[tuple[Message, str]]) -> None:
+def index_filed(messages: Iterable[tuple[Message, str | bytes]]) -> None:
     """Write the entries of messages that have none, with what `words_of` says of each.
 
     They are found from now on; the index of words has them when `index_waiting` has put them there.
@@ -105,7 +105,7 @@ def index_waiting() -> int:
     return len(batch)
 
 
-def _words(subject: str, people: Iterable[tuple[str, str, str]], names: Iterable[str], text: str) -> str:
+def _words(subject: str, people: Iterable[tuple[str, str, str]], names: Iterable[str], text: str) -> str | bytes:
     """The words of a message, as an entry has them. Who is in Bcc, Sender and Reply-To is not looked for."""
     fields: dict[str, list[str]] = {"subject": [subject], "from": [], "to": [], "cc": [], "name": list(names)}
     for role, name, address in people:

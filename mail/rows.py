@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from django.db import connection
@@ -13,11 +15,23 @@ from django.db.models import Field, Model
 _BATCH = 500
 _PORTION_BYTES = 1 << 20
 
+# PostgreSQL's binary format: numbers are big-endian, moments are microseconds since 2000.
+_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_END = b"\xff\xff"
+_NULL = b"\xff\xff\xff\xff"
+_TRUE, _FALSE = b"\0\0\0\1\1", b"\0\0\0\1\0"
+_SIZE = struct.Struct(">i").pack
+_INTEGER = struct.Struct(">ii").pack
+_BIGINT = struct.Struct(">iq").pack
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
 
 def insert(model: type[Model], fields: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Insert rows whose values stand for `fields`: all of the model's but a generated key. A relation takes a key.
 
-    Values are text, numbers, booleans, bytes, datetimes with a time zone, or None. Text holds no NUL.
+    Values are text without NUL, whole numbers, booleans, bytes, datetimes with a time zone, what `mail.search.stored` made,
+    or None.
     """
     columns = [cast("Field[Any, Any]", model._meta.get_field(name)) for name in fields]
     if connection.vendor == "postgresql":
@@ -48,32 +62,50 @@ def create(objects: Sequence[Model]) -> None:
 
 
 def _copy(model: type[Model], columns: Sequence[Field[Any, Any]], rows: Iterable[Sequence[object]]) -> None:
-    """PostgreSQL's COPY in its text format (manual, *COPY*, *Text Format*), in portions of bounded size."""
+    """PostgreSQL's COPY in its binary format (manual, *COPY*, *Binary Format*), in portions of bounded size.
+
+    What is binary it takes as it is, which spares it more work than anything else that could be done here: of the words
+    of a message, whose text it reads sign by sign and sorts, four fifths.
+    """
     quote = connection.ops.quote_name
     names = ", ".join(quote(str(column.column)) for column in columns)
-    statement = f"COPY {quote(model._meta.db_table)} ({names}) FROM STDIN"
+    statement = f"COPY {quote(model._meta.db_table)} ({names}) FROM STDIN (FORMAT binary)"
+    made = [_BINARY[str(column.db_type(connection)).partition("(")[0]] for column in columns]
+    count = len(made).to_bytes(2, "big")
+    lines = (
+        count + b"".join([_NULL if value is None else binary(value) for binary, value in zip(made, row, strict=True)])
+        for row in rows
+    )
     with connection.cursor() as cursor, connection.wrap_database_errors:
-        # Line by line: a single sign makes the whole of a longer text that is put together four times as wide.
-        for lines in _portions(("\t".join(map(_text, row)) + "\n").encode() for row in rows):
-            cursor.cursor.copy_expert(statement, io.BytesIO(lines))
+        for portion in _portions(lines):
+            cursor.cursor.copy_expert(statement, io.BytesIO(b"".join([_HEADER, *portion, _END])))
 
 
-def _portions(lines: Iterable[bytes]) -> Iterator[bytes]:
+def _portions(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
     portion: list[bytes] = []
     size = 0
     for line in lines:
         portion.append(line)
         size += len(line)
         if size > _PORTION_BYTES:
-            yield b"".join(portion)
+            yield portion
             portion, size = [], 0
     if portion:
-        yield b"".join(portion)
+        yield portion
 
 
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-    if isinstance(value, bytes):
-        return "\\\\x" + value.hex()
-    return "\\N" if value is None else str(value)
+def _sized(data: bytes) -> bytes:
+    return _SIZE(len(data)) + data
+
+
+#: By type of PostgreSQL: a value, other than None, as its `recv` function reads it, with its size in front.
+_BINARY: dict[str, Callable[[Any], bytes]] = {
+    "bigint": lambda number: _BIGINT(8, number),
+    "integer": lambda number: _INTEGER(4, number),
+    "boolean": lambda is_so: _TRUE if is_so else _FALSE,
+    "varchar": lambda text: _sized(text.encode()),
+    "text": lambda text: _sized(text.encode()),
+    "bytea": _sized,
+    "tsvector": _sized,
+    "timestamp with time zone": lambda moment: _BIGINT(8, (moment - _EPOCH) // _MICROSECOND),
+}

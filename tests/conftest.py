@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.cache import cache
@@ -16,8 +17,10 @@ from tests.portal.chromium import quit_browser
 
 
 def pytest_configure() -> None:
-    """Sign in quickly: the strength of the password hash is Django's to test."""
+    """Sign in quickly: the strength of the password hash is Django's to test. No example of a property is timed."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    hypothesis.settings.register_profile("untimed", hypothesis.settings(deadline=None))
+    hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

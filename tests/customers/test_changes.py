@@ -135,7 +135,7 @@ class Records:
 DEEDS = ("create", "mail", "change", "merge", "convert", "delete", "upsert", "imported", "undo", "undo")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     deeds=st.lists(st.tuples(st.sampled_from(DEEDS), st.integers(0, 11), st.integers(0, 11)), min_size=3, max_size=15)
 )

@@ -51,7 +51,7 @@ def take_all(wire: bytes, chunks: list[int], count: int, keep: int, capacity: in
     return blocks
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     messages=st.lists(MESSAGES, min_size=1, max_size=5),
     chunks=st.lists(st.integers(1, 200), min_size=1, max_size=5),
@@ -68,7 +68,7 @@ def test_any_messages_in_any_packets_come_out_as_they_were(
     assert all(block.is_complete for block in blocks)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(raw=MESSAGES, keep=st.integers(0, 200), chunk=st.integers(1, 70))
 def test_a_cut_block_is_a_beginning_and_the_next_answer_is_found(raw: bytes, keep: int, chunk: int) -> None:
     wire = multi_line(b"+OK 5 octets", raw) + multi_line(b"+OK 5 octets", b"next\r\n")
@@ -84,7 +84,7 @@ def test_a_cut_block_is_a_beginning_and_the_next_answer_is_found(raw: bytes, kee
     assert second.data == b"next\r\n"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(raw=MESSAGES, spooled=st.integers(10, 300), chunk=st.integers(1, 70))
 def test_a_large_block_comes_out_of_its_file_as_it_was(raw: bytes, spooled: int, chunk: int) -> None:
     wire = multi_line(b"+OK 5 octets", raw) + multi_line(b"+OK 5 octets", b"next\r\n")

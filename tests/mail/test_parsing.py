@@ -309,14 +309,14 @@ def _nothing_is_left_to_the_last_resort(caplog):
     assert not [record for record in caplog.records if record.name == parsing.__name__]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=2_000))
 def test_reading_never_raises_whatever_the_bytes(raw):
     assert isinstance(parsing._parse(raw), ParsedMessage)
     assert without_hidden_headers(raw) is not None
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.randoms(use_true_random=False), st.sampled_from([PLAIN, MIXED, nested(5) + PLAIN]))
 def test_a_mutated_message_is_read_and_its_parts_can_be_cut(rng: random.Random, raw):
     data = bytearray(raw)
@@ -343,7 +343,7 @@ def test_whether_all_participants_were_read_is_known() -> None:
         assert not parse(raw).has_all_participants
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.binary(max_size=3_000), line=st.integers(1, 100), junk=st.sampled_from([b"", b"!", b" \t", b"\0"]))
 def test_the_size_of_an_attachment_is_counted_right_without_decoding_it(data: bytes, line: int, junk: bytes):
     encoded = base64.b64encode(data)
@@ -366,7 +366,7 @@ def test_of_a_text_without_end_only_what_is_shown_is_decoded():
     assert peak < 50 << 20
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from([b"aGVsbG8", b"=", b"==", b"\r\n", b"?", b"A", b"\xff", b" "]), max_size=30))
 def test_the_size_of_an_attachment_is_that_of_its_bytes_whatever_its_base64(pieces: list[bytes]) -> None:
     """R32: padding in the midst of it, missing, or all there is."""

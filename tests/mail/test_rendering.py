@@ -151,7 +151,7 @@ def test_what_came_out_comes_out_the_same_again(html):
     assert html_to_text(twice) == html_to_text(once)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.sampled_from(

@@ -646,7 +646,6 @@ def pages_of(size: int) -> Iterator[None]:
 @pytest.mark.django_db
 @settings(
     max_examples=COUNT,
-    deadline=None,
     derandomize=False,
     print_blob=True,
     suppress_health_check=[
