@@ -34,6 +34,7 @@ from fetcher.pop3 import Limits, Pop3Error, Pop3Session, SessionBroken
 from mail import drafts, notifying, rows
 from mail.filing import Arrival, file_messages
 from mail.parsing import ParsedMessage, parse
+from mail.threads import hold
 
 log = logging.getLogger(__name__)
 
@@ -308,6 +309,8 @@ class _Poll:
                 changed.append(seen)
             else:
                 fresh.append((uid, arrival))
+        if changed:
+            hold(self.mailbox.owner_id)
         SeenUid.objects.bulk_update(changed, ["uid", "deleted_at"], batch_size=_IN_QUERY)
         return fresh
 

@@ -20,7 +20,7 @@ from accounts.models import User
 from mail.boxes import Box
 from mail.cursors import Place
 from mail.models import Change, Deed, Folder, Label, Labelling, Message, MessageQuerySet
-from mail.removal import delete_for_good
+from mail.removal import delete_for_good, lock
 from mail.threads import hold
 
 Kind = Deed.Kind
@@ -129,8 +129,13 @@ def do(
             wanted = [pk for pk, _ in ids]
         _check(owner.pk, wanted, folder=folder, label=label)
         deed = Deed.objects.create(owner=owner, kind=kind, folder=folder, label=label, total=len(wanted))
-        for start in range(0, len(wanted), AT_ONCE):
-            _take(deed, wanted[start : start + AT_ONCE])
+        if kind == Kind.DELETE:
+            _take(deed, wanted)
+        else:
+            # In the order in which they are locked.
+            wanted.sort()
+            for start in range(0, len(wanted), AT_ONCE):
+                _take(deed, wanted[start : start + AT_ONCE])
         deed.save(update_fields=["done"])
         return _kept(deed)
 
@@ -286,10 +291,12 @@ def _change(
 ) -> tuple[int, list[Change]]:
     """Do something to those of an owner's messages to which it is not done yet; how many those are, and the changes."""
     with transaction.atomic():
+        chosen = Message.objects.filter(owner=owner, pk__in=ids)
         if kind == Kind.DELETE:
             hold(owner)
+            return delete_for_good(lock(chosen.filter(folder__kind=Folder.Kind.TRASH))), []
         # Locked in one order, so that two deeds to the same messages wait for each other instead of failing.
-        messages = Message.objects.select_for_update(of=("self",)).filter(owner=owner, pk__in=ids).order_by("pk")
+        messages = chosen.select_for_update(of=("self",)).order_by("pk")
         if kind in _MARKS:
             name, value = _MARKS[kind]
             found = list(messages.filter(**{name: not value}).values_list("pk", flat=True))
@@ -299,10 +306,6 @@ def _change(
             return len(found), [Change(messages=found)] if found else []
         if label is not None:
             return _relabel(kind, list(messages), label)
-        if kind == Kind.DELETE:
-            return delete_for_good(
-                list(messages.filter(folder__kind=Folder.Kind.TRASH).values_list("pk", "thread_id"))
-            ), []
         return _move(list(messages.values_list("pk", "folder_id", "direction", "is_draft")), owner, folder)
 
 

@@ -17,7 +17,7 @@ from mail import blobs, matching
 from mail.filing import Arrival, columns, store_parts
 from mail.models import Folder, Labelling, Message, MessageQuerySet, MessageText, SearchEntry, Thread
 from mail.parsing import ParsedMessage
-from mail.removal import delete_for_good
+from mail.removal import delete_for_good, lock
 from mail.threads import assign_threads, hold
 
 #: Sent inside the transaction, with the ids of `messages` sent from here that a server has handed back.
@@ -51,10 +51,9 @@ def rewrite(message: Message, mailbox: Mailbox, arrival: Arrival, kind: Folder.K
     """Put other content in the place of a draft's, sent from `mailbox`, and the draft into the folder of this kind.
 
     `fields` overrule what was read. Nobody else sees it yet, and no customer is met. In another conversation than before
-    it is kept private as it was.
+    it is kept private as it was. Call it in a transaction that holds its owner's threads (`mail.threads.hold`).
     """
     with transaction.atomic():
-        hold(message.owner_id)
         for below in (message.participants, message.attachments, message.chunks, message.correspondences):
             below.all().delete()
         MessageText.objects.filter(message=message).delete()
@@ -87,7 +86,7 @@ def throw_away(drafts: MessageQuerySet) -> int:
     for owner in drafts.order_by().values_list("owner", flat=True).distinct():
         with transaction.atomic():
             hold(owner)
-            thrown += delete_for_good(list(drafts.filter(owner=owner, is_draft=True).values_list("pk", "thread")))
+            thrown += delete_for_good(lock(drafts.filter(owner=owner, is_draft=True)))
     return thrown
 
 
@@ -120,5 +119,6 @@ def handed_back(owner: int, arrived: Sequence[ParsedMessage]) -> dict[str, int]:
     here = Message.objects.filter(owner=owner, is_written_here=True, fingerprint__in=fingerprints)
     found = dict(here.values_list("fingerprint", "pk"))
     if found:
+        hold(owner)
         came_back.send(sender=Message, messages=list(found.values()))
     return found

@@ -1,4 +1,8 @@
-"""Deleting mail for good: a few messages, and that of accounts that were removed, a batch at a time (R5, R31)."""
+"""Deleting mail for good: a few messages, and that of accounts that were removed, a batch at a time (R5, R31).
+
+It takes a row that sending takes too only in the order that all of CRM Mail locks in (*Order of locks* in
+docs/contributing.md): `hold`, then `lock`, then `delete_for_good`.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,32 @@ from django.dispatch import Signal
 
 from accounts.mailboxes import remove_mailbox
 from accounts.models import Mailbox
-from mail.models import Message, Thread
+from mail.models import Message, MessageQuerySet, Thread
 from mail.threads import hold
 
 #: How many messages go in one transaction.
 BATCH = 200
+#: Sent inside the transaction, before it locks them, with the ids of `messages` that may be deleted next: whoever keeps
+#: rows that are locked before messages locks those that this will change.
+messages_may_go = Signal()
 #: Sent inside the transaction, before it deletes them, with the ids of the `messages`.
 messages_go = Signal()
 
 
+def lock(messages: MessageQuerySet, most: int | None = None) -> list[tuple[int, int]]:
+    """Lock messages of one owner that are to be deleted, all or the first `most`; their ids with their threads' ids.
+
+    Call it in a transaction that holds its owner's threads (`mail.threads.hold`). What `messages` asks for still holds
+    once they are locked.
+    """
+    found = list(messages.values_list("pk", flat=True)[:most])
+    messages_may_go.send(sender=Message, messages=found)
+    locked = messages.filter(pk__in=found).select_for_update(of=("self",)).order_by("pk")
+    return list(locked.values_list("pk", "thread_id"))
+
+
 def delete_for_good(found: Sequence[tuple[int, int]]) -> int:
-    """Remove messages, given with their threads' ids, and their bytes; how many. Call it in a transaction that
-    holds its owner's threads (`mail.threads.hold`).
+    """Remove messages that `lock` has locked, and their bytes; how many.
 
     A conversation goes with its last one, unless it is kept private: what answers it later must be private too.
     """
@@ -56,7 +74,7 @@ def delete_mail_of_removed() -> int:
 def _delete_batch(mailbox: Mailbox) -> int:
     with transaction.atomic():
         hold(mailbox.owner_id)
-        batch = Message.objects.filter(mailbox=mailbox).order_by("pk").values_list("pk", "thread")[:BATCH]
+        batch = lock(Message.objects.filter(mailbox=mailbox).order_by("pk"), BATCH)
         messages, threads = {pk for pk, _ in batch}, {thread for _, thread in batch}
         _delete(messages)
         Thread.objects.filter(pk__in=threads, messages=None).delete()

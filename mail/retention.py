@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from accounts.models import Organization, User
 from mail.models import Message, MessageQuerySet
-from mail.removal import BATCH, delete_for_good
+from mail.removal import BATCH, delete_for_good, lock
 from mail.threads import hold
 
 #: So long the setting can be taken back before it deletes anything.
@@ -70,8 +70,7 @@ def _delete_batch(organization: Organization, owner: User, now: datetime) -> int
             return 0
         hold(owner.pk)
         # An owner's mail by date is read along an index.
-        old = expired(organization, months, now).owned_by(owner).order_by("date", "id")
-        found = list(old.values_list("pk", "thread")[:BATCH])
+        found = lock(expired(organization, months, now).owned_by(owner).order_by("date", "id"), BATCH)
         messages_expire.send(sender=Message, messages=[pk for pk, _ in found])
         return delete_for_good(found)
 

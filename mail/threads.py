@@ -21,7 +21,8 @@ _BATCH = 500
 def hold(owner: int) -> None:
     """Have threads of an owner joined, and deleted with their last message, by one transaction after the other.
 
-    Else mail that is filed into a conversation while that is deleted would go with it. Call it before messages are locked.
+    Else mail that is filed into a conversation while that is deleted would go with it. Call it before anything that goes
+    with messages is locked (*Order of locks* in docs/contributing.md).
     """
     MailAccount.objects.select_for_update(no_key=True).filter(user=owner).first()
 

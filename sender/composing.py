@@ -28,6 +28,7 @@ from mail.indexing import words_of
 from mail.models import Folder, MailAccount, Message, Participant
 from mail.parsing import MAX_HTML_CHARS, MAX_TEXT_CHARS, ParsedMessage, ParsedParticipant
 from mail.rendering import TooLarge, clean_written
+from mail.threads import hold
 from sender import quoting
 from sender.addressing import Person, one_line, read_people, typed
 from sender.building import File
@@ -190,6 +191,7 @@ def save_draft(draft: Outgoing, revision: int, *, mailbox: Mailbox | None = None
     """
     changed = _checked(draft, mailbox, fields)
     with transaction.atomic():
+        hold(draft.message.owner_id)
         saved = Outgoing.objects.filter(pk=draft.pk, status=Outgoing.Status.DRAFT, revision=revision).update(
             revision=F("revision") + 1,
             is_touched=True,
@@ -226,7 +228,7 @@ def save_as_new(draft: Outgoing, *, mailbox: Mailbox | None = None, **fields: st
 
 
 def refile(draft: Outgoing, mailbox: Mailbox, subject: str) -> None:
-    """Have the message of a draft, in Drafts, say what the draft says."""
+    """Have the message of a draft, in Drafts, say what the draft says. Callers hold the threads of its owner."""
     arrival = _arrival(draft, mailbox, subject)
     has_attachments = draft.files.filter(is_inline=False).exists()
     drafts.rewrite(draft.message, mailbox, arrival, Folder.Kind.DRAFTS, has_attachments=has_attachments)
@@ -241,6 +243,7 @@ def discard(draft: Outgoing) -> bool:
         NotPossible: it is being sent, or was.
     """
     with transaction.atomic():
+        hold(draft.message.owner_id)
         locked = Outgoing.objects.select_for_update().get(pk=draft.pk)
         if locked.status not in {Outgoing.Status.DRAFT, Outgoing.Status.FAILED}:
             raise NotPossible("This message is being sent or was sent; it is no draft that can be discarded.")

@@ -15,6 +15,7 @@ from accounts.leases import LeaseLost
 from accounts.models import Mailbox
 from accounts.servers import Endpoint, ServerError
 from mail import blobs, delivering
+from mail.threads import hold
 from sender import scheduling
 from sender.models import Outgoing, Recipient
 from sender.smtp import PERMANENT, Answers, InDoubt, SmtpError, SmtpSession
@@ -97,6 +98,7 @@ def _deliver_here(claimed: Outgoing, mailbox: Mailbox, raw: bytes) -> dict[str, 
     for address in delivering.local_recipients(organization, people.values_list("address", flat=True)):
         try:
             with transaction.atomic():
+                hold(delivering.account_of(address).user_id)
                 scheduling.renew(claimed)
                 delivering.deliver(raw, address, sender=mailbox.email_address)
                 claimed.recipients.filter(address=address).update(state=Recipient.State.ACCEPTED)

@@ -1,8 +1,13 @@
-"""What becomes of a message once somebody has it, or nobody is left to try (R24, R36). Callers hold its row."""
+"""What becomes of a message once somebody has it, or nobody is left to try (R24, R36). Callers hold its row.
+
+Rows are locked in the order that docs/contributing.md tells (*Order of locks*).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+
+from django.db.models import Q
 
 from mail import drafts, notifying
 from sender.composing import refile
@@ -29,7 +34,10 @@ def note_accepted(current: Outgoing) -> None:
 
 
 def withdraw(current: Outgoing) -> None:
-    """Make a draft of what nobody has got again; it no longer counts on the limit (R37)."""
+    """Make a draft of what nobody has got again; it no longer counts on the limit (R37).
+
+    Callers hold the threads of its owner, too (`mail.threads.hold`).
+    """
     look_no_more(current)
     day, recipients = current.counted_on, current.recipients.count()
     current.recipients.all().delete()
@@ -45,14 +53,24 @@ def withdraw(current: Outgoing) -> None:
         give_back(current.message.owner.organization, day, recipients)
 
 
+def lock_with(messages: Collection[int]) -> None:
+    """These messages may be deleted for good next, in the caller's transaction: lock what is changed then, before they are.
+
+    That is what was written of them, and what answers them: that forgets what it answers.
+    """
+    changed = Outgoing.objects.filter(Q(pk__in=messages) | Q(answers__in=messages))
+    list(changed.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
+
+
 def forget(messages: Collection[int]) -> None:
     """These messages are deleted for good next, in the caller's transaction: what nobody has got of them no longer counts
     on the limit (R37). A worker that has one in hand has noted by then that somebody may have it, or ends without sending.
+
+    Callers have had `lock_with` lock them.
     """
     counted = Outgoing.objects.filter(pk__in=messages, counted_on__isnull=False).exclude(status=Status.SENT)
-    locked = counted.select_for_update(of=("self",)).select_related("message__owner__organization")
     # Day by day: two who delete at once wait for each other instead of failing.
-    for current in locked.order_by("counted_on", "pk"):
+    for current in counted.select_related("message__owner__organization").order_by("counted_on"):
         if current.counted_on is not None and not is_out(current):
             give_back(current.message.owner.organization, current.counted_on, current.recipients.count())
 

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from accounts.leases import Keeper, LeaseLost
 from mail.models import Folder, Message
+from mail.threads import hold
 from sender.models import Outgoing, OutgoingQuerySet, Recipient
 from sender.outcome import close, is_out, note_accepted, tell_sender, withdraw
 
@@ -65,17 +66,26 @@ def claim(pk: int) -> Outgoing | None:
             return None
         related = ("message__owner__organization", "message__mailbox__owner", "message__thread", "message__folder")
         claimed = Outgoing.objects.select_related(*related).get(pk=pk)
+    if claimed.message.owner.is_active and claimed.message.folder.kind != Folder.Kind.TRASH:
+        return claimed
+    _let_go(claimed)
+    return None
+
+
+def _let_go(claimed: Outgoing) -> None:
+    """End what is claimed and must not be sent. A transaction of its own: threads are held before the message is."""
+    with transaction.atomic():
+        hold(claimed.message.owner_id)
+        if _mine(claimed).select_for_update(of=("self",)).first() is None:
+            return
         folder = claimed.message.folder
         is_in_trash = folder.kind == Folder.Kind.TRASH
-        if claimed.message.owner.is_active and not is_in_trash:
-            return claimed
         if is_in_trash and not is_out(claimed):
             withdraw(claimed)
-            Message.objects.filter(pk=pk).update(folder=folder)
+            Message.objects.filter(pk=claimed.pk).update(folder=folder)
         else:
             _stop(claimed, _IN_TRASH if is_in_trash else _DEACTIVATED)
             claimed.save()
-    return None
 
 
 def postpone(claimed: Outgoing, seconds: float) -> None:
@@ -150,9 +160,8 @@ def recover() -> None:
     """Messages of workers that died: they go on if nothing was handed over, else they are in doubt."""
     with transaction.atomic():
         dead = Outgoing.objects.filter(_has_come("lease_until"), status=Status.SENDING)
-        for current in dead.select_for_update(skip_locked=True, of=("self",)).select_related(
-            "message__owner__organization", "answers__owner"
-        ):
+        rows = dead.select_for_update(skip_locked=True, of=("self",)).order_by("pk")
+        for current in rows.select_related("message__owner__organization", "answers__owner"):
             if current.recipients.filter(state=State.HANDED_OVER).exists():
                 # The token stays: should the worker be alive after all, it may still say what the server answered.
                 doubt(current)
@@ -212,7 +221,14 @@ def _extend(held: OutgoingQuerySet) -> int:
     return held.update(lease_until=_lease_end())
 
 
-_keeper = Keeper(lambda tokens: _extend(Outgoing.objects.filter(lease_token__in=tokens, status=Status.SENDING)))
+def _extend_all(tokens: Collection[uuid.UUID]) -> None:
+    with transaction.atomic():
+        held = Outgoing.objects.filter(lease_token__in=tokens, status=Status.SENDING)
+        locked = held.select_for_update(of=("self",)).order_by("pk")
+        _extend(Outgoing.objects.filter(pk__in=list(locked.values_list("pk", flat=True))))
+
+
+_keeper = Keeper(_extend_all)
 
 
 def _has_come(column: str) -> Q:

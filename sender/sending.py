@@ -19,6 +19,7 @@ from mail import drafts
 from mail.filing import Arrival
 from mail.models import Folder
 from mail.parsing import ParsedParticipant
+from mail.threads import hold
 from sender import composing, limits
 from sender.addressing import Person, is_plain, read_people
 from sender.building import File, Letter, build, new_message_id
@@ -137,6 +138,7 @@ def settle_unknown(outgoing: Outgoing, *, arrived: bool) -> Outgoing:
 
 
 def _locked(outgoing: Outgoing) -> Outgoing:
+    hold(outgoing.message.owner_id)
     rows = Outgoing.objects.owned_by(outgoing.message.owner).select_for_update(of=("self",))
     return rows.get(pk=outgoing.pk)
 
