@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Self
 
 from tests.certificates import Authority
+from tests.patience import PATIENCE
 
 PASSWORD = "secret"
-_PATIENCE = 20.0
 
 _CONFIGURATION = """
 protocols = pop3
@@ -151,7 +151,7 @@ class Dovecot:
     def stop(self) -> None:
         """Stop it and remove its folder."""
         self._process.terminate()
-        self._process.wait(_PATIENCE)
+        self._process.wait(PATIENCE)
         shutil.rmtree(self.folder)
 
     def __enter__(self) -> Self:
@@ -166,7 +166,7 @@ class Dovecot:
 def wait_until_listening(process: subprocess.Popen[bytes], *ports: int) -> None:
     """Wait until a server that was just started answers on all `ports`; RuntimeError if it ends before."""
     for port in ports:
-        for _ in range(int(_PATIENCE * 20)):
+        for _ in range(int(PATIENCE * 20)):
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
             except OSError:

@@ -24,10 +24,10 @@ from typing import Self, TypeVar
 
 from tests import dovecot
 from tests.dovecot import PASSWORD, Dovecot, free_ports, wait_until_listening
+from tests.patience import PATIENCE
 
 __all__ = ["PASSWORD", "Postfix", "installed"]
 
-_PATIENCE = 30.0
 _T = TypeVar("_T")
 
 _MAIN = """
@@ -199,7 +199,7 @@ class Postfix:
     def _stop(self) -> None:
         # `postfix stop` does the same, and then sleeps a second. Its processes have a session of their own.
         os.kill(int((self.folder / "queue" / "pid" / "master.pid").read_text()), signal.SIGTERM)
-        self._process.wait(_PATIENCE)
+        self._process.wait(PATIENCE)
 
     @property
     def _configuration(self) -> str:
@@ -230,7 +230,7 @@ class Postfix:
         (self.folder / "deliver").write_text(_DELIVER.format_map(values))
 
     def _wait(self, ask: Callable[[], _T], enough: Callable[[_T], bool]) -> _T:
-        for _ in range(int(_PATIENCE * 20)):
+        for _ in range(int(PATIENCE * 20)):
             answer = ask()
             if enough(answer):
                 return answer

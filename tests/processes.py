@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from django.db import connection
 
 from crm_mail.celery import WORKER, app
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 30.0
 
 
 def environment(**more: str) -> dict[str, str]:

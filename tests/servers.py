@@ -21,9 +21,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from crm_mail.demo.delivery import free_port
 from crm_mail.demo.pop3_server import CAPABILITIES, Conversation, Mailbox, Pop3Server
-
-#: How long a test waits for something that is certain to happen, in seconds.
-PATIENCE = 20.0
+from tests.patience import PATIENCE
 
 
 class Misdeed(Protocol):

@@ -33,7 +33,8 @@ from mail.models import Message
 from mail.parsing import ParsedMessage, cut_part, parse, read_html
 from sharing.visibility import listed_once, visible_to
 from tests import factories
-from tests.processes import PATIENCE, ROOT
+from tests.patience import PATIENCE
+from tests.processes import ROOT
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 
@@ -267,7 +268,7 @@ def test_started_it_fetches_by_itself_and_stopped_it_leaves_nothing_behind(tmp_p
         text=True,
         start_new_session=True,
     )
-    too_late = threading.Timer(2 * PATIENCE, program.kill)
+    too_late = threading.Timer(3 * PATIENCE, program.kill)
     too_late.start()
     try:
         assert program.stdout is not None

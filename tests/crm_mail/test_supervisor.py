@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from crm_mail.supervisor import listen, url_of
-
-PATIENCE = 20.0  # seconds after which a test that hangs fails
+from tests.patience import PATIENCE
 
 # Says "NAME up PID" to the test, and when it is told to stop; then it does as its kind says.
 CHILD = """

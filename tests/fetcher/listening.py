@@ -14,7 +14,7 @@ from unittest.mock import patch
 from django.db import connections
 
 from fetcher.lmtp import Limits, Listener
-from tests.servers import PATIENCE
+from tests.patience import PATIENCE
 
 
 class Listening:

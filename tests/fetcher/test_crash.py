@@ -14,7 +14,8 @@ from fetcher.tasks import fetch_now
 from mail import blobs
 from mail.models import Message
 from tests import factories
-from tests.processes import PATIENCE, worker
+from tests.patience import PATIENCE
+from tests.processes import worker
 from tests.servers import Do, Fault, ScriptedPop3Server
 
 MESSAGES = 260

@@ -19,7 +19,7 @@ from mail import blobs, delivering
 from mail.models import Message
 from tests import factories
 from tests.fetcher.listening import Client, Listening, listening
-from tests.servers import PATIENCE
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

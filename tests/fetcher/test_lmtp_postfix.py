@@ -18,8 +18,9 @@ from mail.models import Message
 from sharing.visibility import visible_to
 from tests import factories
 from tests.fetcher.listening import listening
+from tests.patience import PATIENCE
 from tests.postfix import Postfix, installed
-from tests.processes import PATIENCE, program
+from tests.processes import program
 
 pytestmark = [
     pytest.mark.postfix,

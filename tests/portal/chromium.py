@@ -11,9 +11,9 @@ from functools import cache
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.patience import PATIENCE
+
 PROGRAM = os.environ.get("CRM_MAIL_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-#: How long, in milliseconds, a page may take to show what a test waits for.
-_PATIENCE = 15_000
 _OPTIONS = [
     "--disable-gpu",
     "--disable-quic",
@@ -22,9 +22,8 @@ _OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-expect.set_options(timeout=_PATIENCE)
+# Milliseconds.
+expect.set_options(timeout=1000 * PATIENCE)
 _running = ExitStack()
 
 
@@ -41,7 +40,7 @@ def page(
         color_scheme="dark" if dark else "light",
         java_script_enabled=javascript,
     ) as context:
-        context.set_default_timeout(_PATIENCE)
+        context.set_default_timeout(1000 * PATIENCE)
         opened = context.new_page()
         complaints: list[str] = []
         opened.on("pageerror", lambda error: complaints.append(str(error)))

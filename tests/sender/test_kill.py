@@ -18,7 +18,8 @@ from sender import delivery, scheduling
 from sender.models import Outgoing
 from sender.sending import send
 from sender.tasks import dispatch_due
-from tests.processes import PATIENCE, worker
+from tests.patience import PATIENCE
+from tests.processes import worker
 from tests.sender.mta import STEPS, SteppingMta
 from tests.sender.senders import sender_on, written
 
