@@ -36,7 +36,7 @@ def read_people(typed: str) -> tuple[list[Person], list[str]]:
         found = list(parse_address_list(entry, str))
         if len(found) == 1 and is_plain(found[0][1]):
             name, address = found[0]
-            people.setdefault(address, Person(one_line(name), address))
+            people.setdefault(address, Person(header_text(name), address))
         elif entry.strip():
             unread.append(entry.strip())
     return list(people.values()), unread
@@ -56,6 +56,6 @@ def typed(people: Iterable[Person]) -> str:
     return ", ".join(map(str, people))
 
 
-def one_line(text: str) -> str:
+def header_text(text: str) -> str:
     """`text` fit for a header: on one line, no control character, no half of a character; spaces as they were typed."""
     return "".join(" " if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} else c for c in text).strip()

@@ -22,7 +22,7 @@ from email.utils import format_datetime, quote
 from io import BytesIO
 
 from accounts.addresses import domain_of
-from sender.addressing import Person, one_line
+from sender.addressing import Person, header_text
 
 #: RFC 5322 section 2.1.1 wants lines under 998; a word this long is encoded, so that it can be folded.
 _LONG_WORD = 60
@@ -130,7 +130,7 @@ def _file(file: File) -> Message:
     part.set_payload(file.data)
     encoders.encode_base64(part)
     part["Content-ID"] = f"<{file.content_id}>"
-    name = one_line(file.name)
+    name = header_text(file.name)
     shown = name if name.isascii() else ("utf-8", "", name)
     part.add_header("Content-Disposition", "inline" if file.is_inline else "attachment", filename=shown)
     return part
@@ -144,13 +144,13 @@ def _people(people: Sequence[Person]) -> str:
 def _person(person: Person) -> str:
     if not person.name:
         return person.address
-    name = one_line(person.name)
+    name = header_text(person.name)
     phrase = f'"{quote(name)}"' if _is_plain(name) else _encoded(name)
     return f"{phrase} <{person.address}>"
 
 
 def _words(text: str, header: str) -> str:
-    text = one_line(text)
+    text = header_text(text)
     return text if _is_plain(text) else Header(text, "utf-8", header_name=header).encode(linesep="\n")
 
 

@@ -30,7 +30,7 @@ from mail.parsing import MAX_HTML_CHARS, MAX_TEXT_CHARS, ParsedMessage, ParsedPa
 from mail.rendering import TooLarge, clean_written
 from mail.threads import hold
 from sender import quoting
-from sender.addressing import Person, one_line, read_people, typed
+from sender.addressing import Person, header_text, read_people, typed
 from sender.building import File
 from sender.files import keep, read_file, require_draft
 from sender.models import Outgoing
@@ -319,7 +319,7 @@ def _arrival(draft: Outgoing, mailbox: Mailbox, subject: str) -> Arrival:
 
 def sender_of(mailbox: Mailbox) -> Person:
     """Who a message from `mailbox` is from: its owner by name, at its address."""
-    return Person(one_line(mailbox.owner.name), mailbox.email_address)
+    return Person(header_text(mailbox.owner.name), mailbox.email_address)
 
 
 def _checked(draft: Outgoing, mailbox: Mailbox | None, fields: dict[str, str]) -> dict[str, str]:
@@ -342,7 +342,7 @@ def _content(fields: dict[str, str], images: dict[str, str]) -> dict[str, str]:
         raise ValidationError({name: [f"At most {limits[name]:,} characters fit here."] for name in too_long})
     content = {name: storable(value) for name, value in fields.items()}
     if "subject" in content:
-        content["subject"] = one_line(content["subject"])
+        content["subject"] = header_text(content["subject"])
     if content.get("html", "").strip():
         try:
             content["html"], _ = clean_written(content["html"], images, remote_images=True)

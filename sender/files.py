@@ -15,7 +15,7 @@ from mail import blobs
 from mail.filing import storable
 from mail.models import Message
 from mail.rendering import INLINE_TYPES, clean_written
-from sender.addressing import one_line
+from sender.addressing import header_text
 from sender.building import File, new_content_id
 from sender.models import DraftChunk, DraftFile, Outgoing
 
@@ -90,7 +90,7 @@ def keep(draft: Outgoing, files: Sequence[File]) -> list[DraftFile]:
         raise ValidationError({"attachments": [f"All files of a message together can be at most {limit}."]})
     stored = []
     for file in files:
-        name = one_line(storable(file.name).replace("\\", "/").rpartition("/")[2])[:200] or "file"
+        name = header_text(storable(file.name).replace("\\", "/").rpartition("/")[2])[:200] or "file"
         row = DraftFile.objects.create(
             outgoing=draft,
             name=name,

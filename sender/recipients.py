@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from accounts.models import User
 from customers.models import Customer
-from sender.addressing import Person, one_line
+from sender.addressing import Person, header_text
 
 MOST = 8
 
@@ -41,7 +41,7 @@ def _customers(user: User, words: str) -> Iterator[Suggestion]:
     for customer in known.prefetch_related("addresses")[:MOST]:
         what = " · ".join(part for part in (customer.get_kind_display(), customer.company) if part)
         for address in customer.addresses.all():
-            yield Suggestion(Person(one_line(customer.name), address.address), what)
+            yield Suggestion(Person(header_text(customer.name), address.address), what)
 
 
 def _colleagues(user: User, words: str) -> Iterator[Suggestion]:
@@ -49,4 +49,4 @@ def _colleagues(user: User, words: str) -> Iterator[Suggestion]:
     for word in words.split()[:10]:
         known = known.filter(Q(name__icontains=word) | Q(email__icontains=word))
     for colleague in known[:MOST]:
-        yield Suggestion(Person(one_line(colleague.name), colleague.email), "Colleague")
+        yield Suggestion(Person(header_text(colleague.name), colleague.email), "Colleague")

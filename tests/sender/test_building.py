@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mail.mime import leaves
 from mail.parsing import parse
-from sender.addressing import Person, one_line, read_people, typed
+from sender.addressing import Person, header_text, read_people, typed
 from sender.building import File, Letter, build, needs_utf8, new_content_id, new_message_id
 
 WHEN = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -75,11 +75,11 @@ def test_every_message_reads_back_as_it_was_typed_one_header_per_header(
     by_library = email.message_from_bytes(raw)
     names = [header for header in by_library if header not in {"Content-Type", "Content-Transfer-Encoding"}]
     assert names == ["MIME-Version", "Date", "From", "To", "Cc", "Subject", "Message-ID"]
-    assert flat(str(make_header(decode_header(by_library["Subject"])))) == flat(one_line(subject))
+    assert flat(str(make_header(decode_header(by_library["Subject"])))) == flat(header_text(subject))
     for header, expected in (("From", ["rep@our.example"]), ("To", ["bea@acme.example", "carl@x.example"])):
         found = getaddresses([by_library[header]])
         assert [address for _, address in found] == expected
-        assert flat(str(make_header(decode_header(found[0][0])))) == flat(one_line(name))
+        assert flat(str(make_header(decode_header(found[0][0])))) == flat(header_text(name))
     modern = email.message_from_bytes(raw, policy=email.policy.default)
     body = modern.get_body(("plain",))
     assert body is not None
@@ -87,7 +87,7 @@ def test_every_message_reads_back_as_it_was_typed_one_header_per_header(
         "\r", "\n"
     ).rstrip("\n")
     ours = parse(raw)
-    assert flat(ours.subject) == flat(_TURNING.sub(" ", one_line(subject)))
+    assert flat(ours.subject) == flat(_TURNING.sub(" ", header_text(subject)))
     assert [person.address for person in ours.participants if person.role == "to"] == [
         "bea@acme.example",
         "carl@x.example",
@@ -98,7 +98,7 @@ def test_every_message_reads_back_as_it_was_typed_one_header_per_header(
 @given(
     st.lists(
         st.builds(
-            Person, words.map(one_line).map(flat).map(lambda name: name[:200].strip()), st.just("bea@acme.example")
+            Person, words.map(header_text).map(flat).map(lambda name: name[:200].strip()), st.just("bea@acme.example")
         ),
         max_size=1,
     )
@@ -177,7 +177,7 @@ def test_attachments_keep_their_bytes_and_their_names(name: str) -> None:
     [attachment] = message.iter_attachments()
     assert attachment.get_content() == data
     assert attachment.get_content_type() == "application/pdf"
-    assert attachment.get_filename() == one_line(name)
+    assert attachment.get_filename() == header_text(name)
     [ours] = parse(raw).attachments
     assert (ours.size, ours.is_inline) == (len(data), False)
     assert "Bcc" not in message
