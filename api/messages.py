@@ -6,14 +6,16 @@ Every way to a message starts from `visible_to`; what only its owner may do, fro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils.functional import cached_property
 from django.utils.http import content_disposition_header
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]
+from django_filters.utils import translate_validation  # type: ignore[import-untyped]
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
@@ -47,7 +49,7 @@ from sender.files import read_file
 from sharing.audit import openings_of, record_opening
 from sharing.policies import keep_private
 from sharing.ranking import texts_of
-from sharing.searching import Order, Scope, Turn, Where, find, mailboxes_in, search_for, today
+from sharing.searching import Order, Scope, Search, Turn, Where, find, mailboxes_in, search_for, today
 from sharing.visibility import Sight, explain, explain_to_colleagues, setting_behind, viewers_of, visible_to
 
 
@@ -70,15 +72,24 @@ class MessageFilter(filters.FilterSet):
         caller: User = self.request.user
         return caller
 
-    def filter_search(self, messages: MessageQuerySet, _: str, text: str) -> MessageQuerySet:
-        """What the words and operators of the search say (docs/api.md)."""
-        query = parse(text, today(self._caller))
-        if query.is_empty and not query.problems:
-            return messages.none() if text.strip() else messages
+    @cached_property
+    def asked(self) -> Search:
+        """What the search means for the caller (docs/api.md); worked out once, however many lists are narrowed.
+
+        Raises:
+            ValidationError: it names what there is not.
+        """
+        query = parse(self.form.cleaned_data["search"], today(self._caller))
         asked = search_for(self._caller, query, with_trash=True)
         if asked.problems:
             raise ValidationError({"search": list(asked.problems)})
-        return asked.narrow(messages)
+        return asked
+
+    def filter_search(self, messages: MessageQuerySet, _: str, text: str) -> MessageQuerySet:
+        """What the words and operators of the search say; one that says nothing finds nothing."""
+        if not text.strip():
+            return messages
+        return self.asked.narrow(messages) if self.asked.words or self.asked.conditions else messages.none()
 
     def filter_order(self, messages: MessageQuerySet, _: str, order: str) -> MessageQuerySet:
         """What comes first narrows nothing; without a search nothing matches better than another."""
@@ -174,8 +185,16 @@ class Messages(MessageListView):
         """Everything that is visible to the caller."""
         return self.prepared(visible_to(self.caller))
 
-    def _filtered(self, messages: MessageQuerySet) -> MessageQuerySet:
-        return cast("MessageQuerySet", self.filter_queryset(messages))
+    @cached_property
+    def _filter(self) -> MessageFilter:
+        made: MessageFilter = filters.DjangoFilterBackend().get_filterset(self.request, self.queryset, self)
+        if not made.is_valid():
+            raise translate_validation(made.errors)
+        return made
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        """Those of `queryset` that the request asks for; what that means is worked out once."""
+        return self._filter.filter_queryset(queryset)
 
     @property
     def search_order(self) -> Order:
@@ -186,9 +205,9 @@ class Messages(MessageListView):
     def searched(self, turn: Turn, size: int) -> tuple[list[Row], Turn | None]:
         """So many messages that are searched for, from `turn` on, and where it goes on."""
         sight = Sight(self.caller)
-        asked = search_for(self.caller, parse(self.request.query_params["search"], today(self.caller)), with_trash=True)
+        asked = self._filter.asked
         where = Where(mailboxes_in(Scope.ALL, sight), asked.since, asked.before)
-        found = find(sight.messages(), self._filtered, sight, where, turn.place, words=asked.words)
+        found = find(sight.messages(), self.filter_queryset, sight, where, turn.place, words=asked.words)
         texts = texts_of(found.rows, asked.words) if self.search_order == Order.BEST else None
         return turn.page(found, size, asked.words, texts)
 

@@ -388,6 +388,13 @@ def test_pages_of_a_search_lose_nothing(world: World, monkeypatch: pytest.Monkey
     assert world.viewer.get(MESSAGES, {"search": "pipes", "cursor": "x"}).status_code == 400
 
 
+def test_what_a_search_means_is_worked_out_once(world: World) -> None:
+    """However often a look narrows what it goes through: who `customer:` names is one query."""
+    full(world)
+    plain, named = (_queries(world.viewer, f"messages/?search={text}") for text in ("offer", "offer customer:bea"))
+    assert named == plain + 1
+
+
 def test_the_best_match_may_come_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what one look finds, page by page, and again of what is older."""
     for number in range(5):
