@@ -113,22 +113,20 @@ def _part_of(request: HttpRequest, box: Box) -> HttpResponse:
 
 
 def _refreshed(request: HttpRequest, box: Box) -> HttpResponse:
-    """Conversations with what was filed after the message `since`, or those named; nothing (204) if nothing is new.
+    """Conversations with what was filed after the message `since`, and those named; nothing (204) if there are none.
 
     With `keep` those that left the box are not taken from the list: one that was just opened where only unread ones are.
     """
-    named = ids_in(request.GET.getlist("row"))[:AT_A_TIME]
-    if named:
-        kept: dict[str, Any] = {"gone": []} if "keep" in request.GET else {}
-        return render(request, "mail/refreshed.html", changed(box, named) | kept)
-    newest = newest_of(box.owner)
-    since = next(iter(ids_in([request.GET.get("since", "")])), newest)
-    if newest <= since:
+    threads = ids_in(request.GET.getlist("row"))[:AT_A_TIME]
+    more: dict[str, Any] = {"gone": []} if "keep" in request.GET else {}
+    since = next(iter(ids_in([request.GET.get("since", "")])), None)
+    if since is not None and since < (newest := newest_of(box.owner)):
+        new = box.messages().filter(pk__gt=since)
+        threads += new.newest_first().values_list("thread_id", flat=True)[:AT_A_TIME]
+        more |= {"newest": newest, "arrived": new.count()}
+    elif not threads:
         return HttpResponse(status=204)
-    new = box.messages().filter(pk__gt=since)
-    threads = list(dict.fromkeys(new.newest_first().values_list("thread_id", flat=True)[:AT_A_TIME]))
-    context = changed(box, threads) | {"newest": newest, "arrived": new.count()}
-    return render(request, "mail/refreshed.html", context)
+    return render(request, "mail/refreshed.html", changed(box, list(dict.fromkeys(threads))) | more)
 
 
 def newest_of(user: User) -> int:

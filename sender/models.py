@@ -100,6 +100,11 @@ class Outgoing(models.Model):
         return "Not sent yet" if self.status == self.Status.QUEUED and self.words else ""
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether how it stands changes without anybody's doing."""
+        return self.status in {self.Status.QUEUED, self.Status.SENDING}
+
+    @property
     def in_reply_to(self) -> str:
         """The Message-ID that it answers; nothing for what is new or a forward."""
         is_reply = self.how in {self.How.REPLY, self.How.REPLY_ALL}

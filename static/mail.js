@@ -199,9 +199,11 @@ forms do the same, a page at a time. The server renders every row; here they are
   let looked = Date.now();
   const look = () => {
     const newest = by("mail-newest");
-    if (!newest || Date.now() - looked < (document.hidden ? LOOK_HIDDEN : LOOK)) return;
+    if (!newest || dragged || Date.now() - looked < (document.hidden ? LOOK_HIDDEN : LOOK)) return;
     looked = Date.now();
-    refresh({ since: newest.value });
+    // What is being sent is asked for, too, as long as there is any.
+    const unsent = rows().filter((row) => "unsent" in row.dataset);
+    refresh({ since: newest.value, row: unsent.map((row) => row.id.replace("conversation-", "")) });
   };
 
   // Rows come into the order of the list; one that was there keeps its tick and its focus.
@@ -215,7 +217,7 @@ forms do the same, a page at a time. The server renders every row; here they are
     }
     const at = Number(row.dataset.at);
     const before = [...list.children].find((each) => !each.dataset.at || Number(each.dataset.at) < at);
-    if (before && !before.dataset.at) return; // older than all that is shown: it comes with the next page
+    if (before && !before.dataset.at && !old) return; // older than all that is shown: it comes with the next page
     if (before) before.before(row);
     else list.append(row);
     if (row.id === opened) row.setAttribute("aria-current", "true");
@@ -223,13 +225,16 @@ forms do the same, a page at a time. The server renders every row; here they are
   document.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.target?.id !== "mail-arrivals" || !event.detail.target.children.length) return;
     const scroll = by("mail-scroll");
+    const newest = by("mail-newest");
+    const count = Number(newest.dataset.arrived || 0);
+    delete newest.dataset.arrived; // an answer without new mail leaves this as it is
     const before = scroll.scrollHeight;
     const top = scroll.scrollTop;
     for (const row of [...event.detail.target.querySelectorAll(":scope > [data-item]")]) place(row);
     event.detail.target.replaceChildren();
     if (top < 8) return;
     scroll.scrollTop = top + scroll.scrollHeight - before;
-    arrived += Number(by("mail-newest").dataset.arrived || 0);
+    arrived += count;
     const hint = by("mail-hint");
     hint.hidden = !arrived;
     hint.textContent = arrived === 1 ? "1 new message" : `${arrived} new messages`;

@@ -17,8 +17,9 @@ from pytest_django.live_server_helper import LiveServer
 from accounts.models import Mailbox
 from mail import boxes
 from mail.arranging import add_folder, add_label
-from mail.models import Message
+from mail.models import Folder, Message
 from mail.tasks import carry_out_deeds
+from sender.models import Outgoing
 from tests import factories
 from tests.portal import chromium
 from tests.portal.browsers import browser
@@ -225,6 +226,32 @@ def test_mail_arrives_while_the_list_is_open(portal: LiveServer, ann: Mailbox) -
         expect(hint).to_be_hidden()
         expect(row(page, 42)).to_be_in_viewport()
     assert newest.thread_id != Message.objects.latest("pk").thread_id
+
+
+def test_what_becomes_of_unsent_mail_is_seen_while_the_list_is_open(portal: LiveServer, ann: Mailbox) -> None:  # noqa: F811
+    """R36: its mark comes and goes by itself; then nothing more is asked."""
+    outgoing = factories.outgoing(ann, "queued", subject="Number 1")
+    for number in range(2, 4):
+        arrive(ann, number, sender="ann@our.example", to=["bea@acme.example"])
+    sent = Folder.objects.get(account__user=ann.owner, kind="sent")
+    asked: list[str] = []
+    with inbox(ann, portal, reverse("mail-folder", args=[sent.pk])) as page:
+        page.clock.install()
+        page.reload()
+        page.on("request", lambda request: asked.append(request.url) if "since=" in request.url else None)
+        row(page, 1).get_by_role("checkbox").check()
+        expect(row(page, 1).locator(".badge--warn")).to_have_count(0)
+        Outgoing.objects.update(words="Greylisted")
+        page.clock.fast_forward(A_LOOK)
+        expect(row(page, 1).locator(".badge--warn")).to_have_text("Not sent yet")
+        expect(row(page, 1).get_by_role("checkbox")).to_be_checked()
+        Outgoing.objects.update(status="failed")
+        page.clock.fast_forward(A_LOOK)
+        expect(row(page, 1).locator(".badge--warn")).to_have_text("Not sent")
+        with page.expect_request(lambda request: "since=" in request.url):
+            page.clock.fast_forward(A_LOOK)
+    thread = f"row={outgoing.message.thread_id}"
+    assert [thread in url for url in asked] == [True, True, False]
 
 
 def test_the_address_says_what_is_open_and_back_goes_back(portal: LiveServer, ann: Mailbox) -> None:  # noqa: F811

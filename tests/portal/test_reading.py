@@ -17,7 +17,7 @@ from customers.models import Customer
 from mail import boxes
 from mail.arranging import add_label
 from mail.boxes import Box, folders_of, labels_of, page_of
-from mail.deeds import delete_message, label_message, mark_message
+from mail.deeds import delete_message, label_message, mark_message, move_message
 from mail.models import Folder, Message
 from portal import boxes as pages
 from sender.models import Outgoing
@@ -337,6 +337,29 @@ def test_what_did_not_get_through_is_marked_in_the_list_and_opens_beside_it(
     [row] = rows_in(page(ann.owner, "mail-folder", sent.pk))
     assert re.findall(r'badge--warn">(.*?)<', row) == ([says] if says else [])
     assert f'hx-get="{reverse("message", args=[outgoing.pk])}"' in row
+
+
+def test_what_is_being_sent_is_asked_for_again_as_long_as_it_is(ann: Mailbox) -> None:
+    """R36: with what is new, in one request; what is not there any more is taken from the list."""
+    outgoing = factories.outgoing(ann, "queued")
+    sent = Folder.objects.get(account__user=ann.owner, kind="sent")
+    client = browser(ann.owner)
+    address, thread = reverse("mail-folder", args=[sent.pk]), outgoing.message.thread_id
+    asked = {"since": outgoing.pk, "row": thread}
+    for status, goes_on in (("queued", True), ("sending", True), ("failed", False), ("unknown", False)):
+        Outgoing.objects.update(status=status)
+        for shown in (
+            page(ann.owner, "mail-folder", sent.pk),
+            client.get(address, asked, headers=part("mail-arrivals")).content.decode(),
+        ):
+            assert (" data-unsent" in rows_in(shown)[0]) is goes_on, status
+    new = factories.message(mailbox=ann, sender="ann@our.example", to=["bea@acme.example"], subject="Also new")
+    shown = client.get(address, asked, headers=part("mail-arrivals")).content.decode()
+    assert len(rows_in(shown)) == 2
+    assert f'value="{new.pk}" data-arrived="1"' in shown
+    move_message(outgoing.message, Folder.objects.get(account__user=ann.owner, kind="trash"))
+    shown = client.get(address, {"since": new.pk, "row": thread}, headers=part("mail-arrivals")).content.decode()
+    assert (rows_in(shown), f'id="conversation-{thread}" hx-swap-oob="delete"' in shown) == ([], True)
 
 
 def test_the_marks_of_a_list_cost_a_query_at_most(ann: Mailbox) -> None:
