@@ -22,7 +22,9 @@ from django.db.models import (
     DateTimeField,
     Field,
     Model,
+    OuterRef,
     Q,
+    Subquery,
     UUIDField,
     When,
     Window,
@@ -243,10 +245,9 @@ def _claim(mailboxes: Sequence[Mailbox]) -> list[FetchRun]:
     FetchRun.objects.bulk_create(fresh)
     _forget_old_runs(mailboxes)
     runs = {run.mailbox_id: run for run in [*waiting.values(), *fresh]}
-    for mailbox in mailboxes:
-        mailbox.lease_token = runs[mailbox.pk].token
-        mailbox.lease_until = now + _lease()
-    Mailbox.objects.bulk_update(mailboxes, ["lease_token", "lease_until"])
+    of_mailbox = FetchRun.objects.filter(pk__in=[run.pk for run in runs.values()], mailbox=OuterRef("pk"))
+    held = Mailbox.objects.filter(pk__in=list(runs))
+    held.update(lease_token=Subquery(of_mailbox.values("token")), lease_until=now + _lease())
     return [runs[mailbox.pk] for mailbox in mailboxes]
 
 
