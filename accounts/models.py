@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import JSONObject
 from django.utils import timezone
 
 from accounts.addresses import normalize_address
@@ -209,9 +210,14 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
             )
         return found
 
-    def in_trouble(self) -> MailboxQuerySet:
-        """Active ones whose password was rejected or that can't be fetched (R18)."""
-        return self.filter(is_active=True, state__in=(Mailbox.State.PASSWORD_REJECTED, Mailbox.State.ERROR))
+    def troubles(self) -> models.QuerySet[Mailbox, dict[str, Any]]:
+        """What pages warn of, each as one value: active ones whose password was rejected or that can't be fetched (R18).
+
+        No user has more than one.
+        """
+        troubled = self.filter(is_active=True, state__in=(Mailbox.State.PASSWORD_REJECTED, Mailbox.State.ERROR))
+        columns = ("pk", "email_address", "state", "last_error")
+        return troubled.values_list(JSONObject(**{name: name for name in columns}), flat=True)
 
     def polled(self) -> MailboxQuerySet:
         """Mailboxes that workers poll: active POP3 ones of active users whose password was not rejected (R2, R15, R18)."""

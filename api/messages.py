@@ -181,9 +181,14 @@ class Messages(MessageListView):
             self.pagination_class = SearchPagination
         return super().get(request, *args, **kwargs)
 
+    @cached_property
+    def sight(self) -> Sight:
+        """What the caller may see."""
+        return Sight(self.caller)
+
     def get_queryset(self) -> MessageQuerySet:
         """Everything that is visible to the caller."""
-        return self.prepared(visible_to(self.caller))
+        return self.prepared(self.sight.messages())
 
     @cached_property
     def _filter(self) -> MessageFilter:
@@ -204,10 +209,10 @@ class Messages(MessageListView):
 
     def searched(self, turn: Turn, size: int) -> tuple[list[Row], Turn | None]:
         """So many messages that are searched for, from `turn` on, and where it goes on."""
-        sight = Sight(self.caller)
         asked = self._filter.asked
-        where = Where(mailboxes_in(Scope.ALL, sight), asked.since, asked.before)
-        found = find(sight.messages(), self.filter_queryset, sight, where, turn.place, words=asked.words)
+        mailboxes = mailboxes_in(Scope.MINE if asked.is_own else Scope.ALL, self.sight)
+        where = Where(mailboxes, asked.since, asked.before)
+        found = find(self.sight.messages(), self.filter_queryset, self.sight, where, turn.place, words=asked.words)
         texts = texts_of(found.rows, asked.words) if self.search_order == Order.BEST else None
         return turn.page(found, size, asked.words, texts)
 

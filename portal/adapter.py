@@ -6,7 +6,7 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
-from django.db.models import Exists, OuterRef
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -16,13 +16,13 @@ from accounts.models import Mailbox, User
 class Backend(AuthenticationBackend):
     """Signs people in as django-allauth does, and loads them with what every page asks for.
 
-    That is their organisation, and whether there is `has_trouble` with a mailbox of theirs.
+    That is their organisation, and the `trouble` with their mailbox, None if there is none.
     """
 
     def get_user(self, user_id: Any) -> User | None:
         """The active user of a session."""
-        trouble = Exists(Mailbox.objects.filter(owner=OuterRef("pk")).in_trouble())
-        users = User.objects.select_related("organization").annotate(has_trouble=trouble)
+        trouble = Mailbox.objects.filter(owner=OuterRef("pk")).troubles()
+        users = User.objects.select_related("organization").annotate(trouble=Subquery(trouble))
         user = users.filter(pk=user_id).first()
         return user if user and self.user_can_authenticate(user) else None
 

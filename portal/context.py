@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -100,12 +101,13 @@ class Portal:
         ]
 
     @cached_property
-    def troubled_mailboxes(self) -> list[Mailbox]:
-        """The user's own mailboxes that pages warn of: see `MailboxQuerySet.in_trouble`."""
+    def trouble(self) -> dict[str, Any] | None:
+        """The user's own mailbox that pages warn of, if there is one: see `MailboxQuerySet.troubles`."""
         user = member(self._request)
+        if hasattr(user, "trouble"):
+            return cast("dict[str, Any] | None", user.trouble)
         # Who signs in with this very request was not loaded by the session.
-        has_trouble = getattr(user, "has_trouble", True)
-        return list(Mailbox.objects.owned_by(user).in_trouble()) if has_trouble else []
+        return Mailbox.objects.filter(owner=user).troubles().first()
 
 
 def portal(request: HttpRequest) -> dict[str, Portal]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Window
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
@@ -121,9 +122,10 @@ def _refreshed(request: HttpRequest, box: Box) -> HttpResponse:
     more: dict[str, Any] = {"gone": []} if "keep" in request.GET else {}
     since = next(iter(ids_in([request.GET.get("since", "")])), None)
     if since is not None and since < (newest := newest_of(box.owner)):
-        new = box.messages().filter(pk__gt=since)
-        threads += new.newest_first().values_list("thread_id", flat=True)[:AT_A_TIME]
-        more |= {"newest": newest, "arrived": new.count()}
+        new = box.messages().filter(pk__gt=since).newest_first()
+        arrived = dict(new.values_list("thread_id", Window(Count("pk")))[:AT_A_TIME])
+        threads += arrived
+        more |= {"newest": newest, "arrived": next(iter(arrived.values()), 0)}
     elif not threads:
         return HttpResponse(status=204)
     return render(request, "mail/refreshed.html", changed(box, list(dict.fromkeys(threads))) | more)

@@ -20,7 +20,7 @@ from mail.matching import correspondents
 from mail.models import Attachment, Message
 from mail.search_query import MAX_CHARS, Query, Words, parse
 from portal.requests import ids_in, member
-from sharing.searching import COUNTED, Order, Scope, SearchPage, is_indexing, page_of, search_for, today, with_customer
+from sharing.searching import COUNTED, Order, Scope, SearchPage, page_of, search_for, today, with_customer
 from sharing.visibility import Sight
 
 _SCOPES = {Scope.ALL: "All I can see", Scope.MINE: "My mail", Scope.SHARED: "Shared with me"}
@@ -97,7 +97,6 @@ def _found(
         "counted": COUNTED,
         "problems": asked.problems,
         "names": sight.modes.names(),
-        "is_indexing": is_indexing,
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef
+from django.db.models import BigIntegerField, CharField, Exists, OuterRef, Value
 
 from accounts.mailboxes import NotPossible
 from accounts.models import Mailbox, Organization, User
@@ -46,14 +46,19 @@ class Modes:
 
 
 def modes_of(organization: Organization | int) -> Modes:
-    """The modes of all mailboxes of an organisation; two queries."""
-    rules = SharingRule.objects.filter(organization=organization).values_list("user", "role", "mode", "is_fixed")
-    fixed = {user or role: mode if is_fixed else "" for user, role, mode, is_fixed in rules}
-    mailboxes = Mailbox.objects.filter(owner__organization=organization)
+    """The modes of all mailboxes of an organisation; one query."""
     excludes = Exists(ExcludedDomain.objects.filter(policy__mailbox=OuterRef("pk")))
-    by_mailbox, owners, excluding = {}, {}, set()
-    columns = ("pk", "owner", "owner__name", "owner__email", "owner__role", "policy__mode", excludes)
-    for pk, owner, name, email, role, chosen, has_excluded in mailboxes.values_list(*columns):
+    mailboxes = Mailbox.objects.filter(owner__organization=organization).order_by()
+    rules = SharingRule.objects.filter(organization=organization).order_by()
+    # A rule is a row with no mailbox.
+    none, empty = Value(None, output_field=BigIntegerField()), Value("", output_field=CharField())
+    rows = mailboxes.values_list(
+        "pk", "owner", "owner__name", "owner__email", "owner__role", "policy__mode", excludes
+    ).union(rules.values_list(none, "user", empty, empty, "role", "mode", "is_fixed"), all=True)
+    fixed, by_mailbox, owners, excluding = {}, {}, {}, set()
+    for _, user, _, _, role, mode, is_fixed in (row for row in rows if row[0] is None):
+        fixed[user or role] = mode if is_fixed else ""
+    for pk, owner, name, email, role, chosen, has_excluded in (row for row in rows if row[0] is not None):
         owners[pk] = (owner, name or email)
         by_mailbox[pk] = fixed.get(owner, fixed.get(role, "")) or chosen
         if has_excluded:

@@ -12,7 +12,6 @@ import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet
@@ -25,12 +24,13 @@ from accounts.models import User
 from customers.models import Customer
 from mail.cursors import Place
 from mail.matching import has_correspondent
-from mail.models import Correspondence, Folder, Label, Labelling, Message, MessageQuerySet, SearchBuild, SearchEntry
+from mail.models import Correspondence, Folder, Labelling, Message, MessageQuerySet, SearchBuild, SearchEntry
 from mail.search import Unindexed, estimates
 from mail.search_query import Filter, Query, Words
 from mail.walking import COLUMNS, Row, listed
 from mail.words import fold
 from sharing.modes import Mode
+from sharing.naming import CUSTOMERS, named
 from sharing.ranking import Texts, ranked, texts_of
 from sharing.visibility import Sight
 
@@ -46,8 +46,6 @@ WORTHWHILE = 1 / 3
 #: So many with the words it takes at most, where something else that is asked for leaves few of them; where no more have
 #: the words they are looked up in all mail.
 MOST = 4_000
-#: Leads and contacts that one `customer:` may name.
-CUSTOMERS = 200
 ANYWHERE = "anywhere"
 
 Narrow = Callable[[MessageQuerySet], MessageQuerySet]
@@ -92,7 +90,7 @@ def search_for(viewer: User, query: Query, *, with_trash: bool = False) -> Searc
 
     What they have put into Trash is left out unless `with_trash`, or the query names a folder.
     """
-    reader = _Meaning(viewer)
+    reader = _Meaning(viewer, query)
     conditions = [reader.condition(each) for each in query.filters]
     since = _midnight(query.since, viewer) if query.since else None
     before = _midnight(query.before, viewer) if query.before else None
@@ -110,7 +108,7 @@ def search_for(viewer: User, query: Query, *, with_trash: bool = False) -> Searc
         since=since,
         before=before,
         is_own=any(
-            each.kind in own and not (each.is_not and each.kind in {"folder", "label"}) and each.value != ANYWHERE
+            each.kind in own and not (each.is_not and each.kind in {"folder", "label"}) and not _is_anywhere(each)
             for each in query.filters
         ),
         problems=(*query.problems, *reader.problems),
@@ -122,11 +120,6 @@ def with_customer(search: Search, customer: Customer) -> Search:
     return replace(
         search, conditions=(*search.conditions, _with_correspondents(customer.organization_id, [customer.pk]))
     )
-
-
-def is_indexing() -> bool:
-    """Whether stored mail is still being indexed, so that older mail may not be found yet."""
-    return SearchBuild.objects.exists()
 
 
 def today(viewer: User) -> dt.date:
@@ -148,11 +141,17 @@ def _with_correspondents(organization: int, customers: Collection[int]) -> Q:
     return Q(pk__in=links) & has_correspondent(organization, customer__in=customers)
 
 
+def _is_anywhere(asked: Filter) -> bool:
+    """Whether a filter names all folders, and so narrows nothing."""
+    return asked.kind == "folder" and not asked.is_not and fold(asked.value).split() == [ANYWHERE]
+
+
 class _Meaning:
     """What filters mean for somebody."""
 
-    def __init__(self, viewer: User) -> None:
+    def __init__(self, viewer: User, query: Query) -> None:
         self._viewer = viewer
+        self._named = named(viewer, (each for each in query.filters if not _is_anywhere(each)))
         self.problems: list[str] = []
 
     def condition(self, asked: Filter) -> Q:
@@ -177,20 +176,18 @@ class _Meaning:
         return Q(owner=self._viewer) & Q(Exact(Cast(mark, IntegerField()), int(value)))
 
     def _label(self, asked: Filter) -> Q:
-        ids = self._named(asked, Label.objects.filter(account__user=self._viewer).values_list("pk", "name"))
-        found = Q(Exists(Labelling.objects.filter(message=OuterRef("pk"), label__in=ids)), owner=self._viewer)
+        labelled = Labelling.objects.filter(message=OuterRef("pk"), label__in=self._own(asked))
+        found = Q(Exists(labelled), owner=self._viewer)
         return ~found if asked.is_not else found
 
     def _folder(self, asked: Filter) -> Q:
-        if fold(asked.value) == ANYWHERE and not asked.is_not:
+        if _is_anywhere(asked):
             return Q()
-        ids = self._named(asked, Folder.objects.filter(account__user=self._viewer).values_list("pk", "name"))
-        found = Q(folder__in=ids, owner=self._viewer)
+        found = Q(folder__in=self._own(asked), owner=self._viewer)
         return ~found if asked.is_not else found
 
     def _customer(self, asked: Filter) -> Q:
-        known = Customer.objects.search(asked.value, self._viewer.organization)
-        ids = list(known.values_list("pk", flat=True)[: CUSTOMERS + 1])
+        ids = self._named[asked.kind, asked.value]
         if not ids:
             self.problems.append(f"No lead or contact fits “{asked.value}”.")
         elif len(ids) > CUSTOMERS:
@@ -198,9 +195,8 @@ class _Meaning:
         found = _with_correspondents(self._viewer.organization_id, ids)
         return ~found if asked.is_not else found
 
-    def _named(self, asked: Filter, choices: Any) -> list[int]:
-        wanted = fold(asked.value).split()
-        ids = [pk for pk, name in choices if fold(name).split() == wanted]
+    def _own(self, asked: Filter) -> list[int]:
+        ids = self._named[asked.kind, asked.value]
         if not ids:
             self.problems.append(f"You have no {asked.kind} “{asked.value}”.")
         return ids
@@ -340,7 +336,8 @@ class SearchPage:
     """A page of results and the cursor of the next one.
 
     `count` is how many the look found that it is of, `is_all` whether there are no more; `is_first` whether it is the
-    first page of that look. `names` are those of attachments by message, where they are known already.
+    first page of that look. `names` are those of attachments by message, where they are known already. `is_indexing`
+    says that stored mail is still being indexed, so that older mail may not be found yet.
     """
 
     messages: list[Message]
@@ -348,6 +345,7 @@ class SearchPage:
     count: int
     is_all: bool
     is_first: bool = True
+    is_indexing: bool = False
     names: Mapping[int, Sequence[str]] | None = None
 
 
@@ -369,11 +367,15 @@ def page_of(
     found = find(messages, search.narrow, sight, where, turn.place, words=search.words, reader=sight.viewer)
     texts = texts_of(found.rows, search.words) if order == Order.BEST else None
     rows, following = turn.page(found, PAGE, search.words, texts)
+    # Known with any of the messages.
+    loaded = Message.objects.select_related("body").annotate(is_indexing=Exists(SearchBuild.objects.all()))
+    shown = loaded.in_order([row.pk for row in rows])
     return SearchPage(
-        messages=Message.objects.select_related("body").in_order([row.pk for row in rows]),
+        messages=shown,
         cursor=str(following or ""),
         count=len(found.rows),
         is_all=found.end is None,
         is_first=not turn.skipped,
+        is_indexing=shown[0].is_indexing if shown else SearchBuild.objects.exists(),  # type: ignore[attr-defined]
         names=None if texts is None else {row.pk: texts[row.pk].get("name", []) for row in rows},
     )

@@ -425,11 +425,20 @@ def _queries(client: APIClient, path: str) -> int:
 
 @pytest.mark.parametrize(
     ("path", "most"),
-    [("messages/", 8), ("contacts/{bea}/emails/", 9), ("contacts/", 5), ("mailboxes/", 5), ("users/", 4)],
+    [
+        ("messages/", 7),
+        ("messages/?search=offer customer:bea -customer:mallory in:inbox -label:hot&order=best", 12),
+        ("contacts/{bea}/emails/", 8),
+        ("contacts/", 5),
+        ("mailboxes/", 5),
+        ("users/", 4),
+    ],
 )
 def test_the_number_of_queries_does_not_grow_with_the_list(world: World, path: str, most: int) -> None:
     world.john.role = "admin"
     world.john.save()
+    arrange_labels(world.john.mail_account, [Wanted("Hot", colour="#c2413b")])
+    factories.customer(organization=world.john.organization, last_name="Mallory")
     path = path.format(bea=world.bea.pk)
 
     def more(number: int) -> None:

@@ -14,17 +14,14 @@ from accounts.models import Mailbox, Organization, User
 from fetcher.models import FetchRun
 from fetcher.scheduling import claim
 from mail.consolidating import consolidate
-from mail.cursors import Place
 from mail.models import Message
 from mail.notifying import Kind, note
 from sharing.models import CaughtUp
 from sharing.policies import keep_private
 from tests import factories
-from tests.portal.browsers import page, queries_of
+from tests.portal.browsers import page
 
 pytestmark = pytest.mark.django_db
-
-MOST_QUERIES = 12
 
 
 @pytest.fixture
@@ -135,17 +132,6 @@ def busy(organization: Organization, messages: int) -> Mailbox:
         note(mine.owner, Kind.ANSWERED, actor=theirs.owner, message=made)
     CaughtUp.objects.create(reader=mine.owner, until=timezone.now() - timedelta(days=1))
     return mine
-
-
-@pytest.mark.parametrize("messages", [1, 15])
-@pytest.mark.parametrize("part", ["home-answers", "home-unread", "home-latest", "home-mailbox", "answers", "unread"])
-def test_each_part_asks_the_database_a_bounded_number_of_times(
-    organization: Organization, part: str, messages: int
-) -> None:
-    """R34: each is a request of its own; so is the rest of a list that goes on."""
-    assert queries_of(busy(organization, messages).owner, part) <= MOST_QUERIES
-    further = str(Place(timezone.now(), 10**9))
-    assert part != "answers" or queries_of(busy(organization, messages).owner, part, cursor=further) <= MOST_QUERIES
 
 
 def test_what_waits_for_an_answer_can_be_dismissed_and_that_undone(organization: Organization) -> None:
@@ -263,23 +249,6 @@ def test_notifications_are_read_and_cleared(organization: Organization) -> None:
     assert "Nothing new" in page(mailbox.owner, "notifications")
     client.post(reverse("notifications-clear"))
     assert not mailbox.owner.notifications.exists()
-
-
-@pytest.mark.parametrize("messages", [1, 15])
-def test_home_asks_the_database_a_bounded_number_of_times(
-    organization: Organization, messages: int, django_assert_max_num_queries: Any
-) -> None:
-    """The number of messages, customers and colleagues does not matter; nor that a fetch is going on."""
-    for number in range(messages):
-        factories.customer(organization=organization, addresses=[f"c{number}@acme.example"])
-    mailbox = factories.mailbox(owner=factories.user(organization=organization), mode="public")
-    for number in range(messages):
-        factories.message(mailbox=mailbox, sender=f"c{number}@acme.example")
-    claim(mailbox)
-    client = signed_in(mailbox.owner)
-    client.get(reverse("home"))
-    with django_assert_max_num_queries(MOST_QUERIES):
-        assert client.get(reverse("home")).status_code == 200
 
 
 def test_times_are_shown_in_the_organisation_s_zone() -> None:

