@@ -29,6 +29,14 @@ _ORDERS: dict[str, tuple[Any, ...]] = {
 }
 
 
+def _spellings(word: str) -> set[str]:
+    """`word` as names are written: in lower case, in capitals, or with one.
+
+    Of ASCII letters every database knows both cases; of others SQLite does not, nor PostgreSQL in the locale C.
+    """
+    return {word} if word.isascii() else {word, word.lower(), word.upper(), word.title()}
+
+
 class CustomerQuerySet(models.QuerySet["Customer"]):
     """Named questions about customers."""
 
@@ -46,13 +54,11 @@ class CustomerQuerySet(models.QuerySet["Customer"]):
         addresses = CustomerAddress.objects.filter(organization=organization)
         for word in text.split()[:10]:
             address = normalize_address(word) or word.lower()
-            found = found.filter(
-                Q(first_name__icontains=word)
-                | Q(last_name__icontains=word)
-                | Q(company__icontains=word)
-                | Q(phone__icontains=word)
-                | Q(pk__in=addresses.filter(address__contains=address).values("customer"))
-            )
+            fits = Q(pk__in=addresses.filter(address__contains=address).values("customer"))
+            for column in ("first_name", "last_name", "company", "phone"):
+                for spelling in _spellings(word):
+                    fits |= Q(**{f"{column}__icontains": spelling})
+            found = found.filter(fits)
         return found
 
     def in_order(self, order: str) -> CustomerQuerySet:

@@ -113,6 +113,8 @@ class _Reader:
         self._since: date | None = None
         self._before: date | None = None
         self._or = False
+        #: The item before, if it is one that `OR` can't stand beside.
+        self._other = ""
 
     def read(self, item: re.Match[str], *, is_last: bool) -> None:
         """Take an item; the last one may still be being typed."""
@@ -122,7 +124,7 @@ class _Reader:
         name = (operator or "").lower()
         value = bare if quoted is None else quoted
         if bare == "OR" and not minus and not operator:
-            self._or = bool(self._clauses)
+            self._or = bool(self._clauses or self._other)
             return
         if bare is not None and bare.endswith(":") and bare[:-1].lower() in OPERATORS:
             return
@@ -131,11 +133,11 @@ class _Reader:
             if operator and name not in FIELDS:
                 value = f"{operator}:{value}"
             may_go_on = (is_last and not closing) or (quoted is None and value.endswith("*"))
-            self._take_words(value, FIELDS.get(name, ""), is_not=is_not, may_go_on=may_go_on)
+            self._take_words(item[0], value, FIELDS.get(name, ""), is_not=is_not, may_go_on=may_go_on)
             return
-        self._or = False
         if not value.strip():
             return
+        self._joins(item[0], is_choice=False)
         if name in NAMED:
             self._filters.append(Filter(NAMED[name], value.strip(), is_not))
         elif name in _DATES:
@@ -160,11 +162,19 @@ class _Reader:
             problems=tuple(dict.fromkeys(self._problems)),
         )
 
-    def _take_words(self, text: str, field: str, *, is_not: bool, may_go_on: bool) -> None:
+    def _joins(self, item: str, *, is_choice: bool) -> bool:
+        """Whether an item is a choice with the one before it. `OR` beside what can be no choice is a problem to tell."""
+        joins, self._or = self._or, False
+        other, self._other = self._other, "" if is_choice else item
+        if joins and (wrong := other or self._other):
+            self._problems.append(f"OR stands between two words or phrases, and “{wrong}” is neither.")
+        return joins and not other
+
+    def _take_words(self, item: str, text: str, field: str, *, is_not: bool, may_go_on: bool) -> None:
         words, is_beginning = phrase(text)
-        joins, self._or = self._or and not is_not, False
         if not words:
             return
+        joins = self._joins(item, is_choice=not is_not)
         term = Term(words, is_beginning or (may_go_on and len(words[-1]) >= SHORTEST_BEGINNING), field)
         if is_not:
             self._excluded.append(term)

@@ -335,9 +335,9 @@ class Turn:
 class SearchPage:
     """A page of results and the cursor of the next one.
 
-    `count` is how many the look found that it is of, `is_all` whether there are no more; `is_first` whether it is the
-    first page of that look. `names` are those of attachments by message, where they are known already. `is_indexing`
-    says that stored mail is still being indexed, so that older mail may not be found yet.
+    `count` is how many the look found that it is of, without those on earlier pages; `is_all` whether there are no more;
+    `is_first` whether it is the first page of that look. `names` are those of attachments by message, where they are
+    known already. `is_indexing` says that stored mail is still being indexed, so that older mail may not be found yet.
     """
 
     messages: list[Message]
@@ -373,7 +373,7 @@ def page_of(
     return SearchPage(
         messages=shown,
         cursor=str(following or ""),
-        count=len(found.rows),
+        count=max(len(found.rows) - turn.skipped, 0),
         is_all=found.end is None,
         is_first=not turn.skipped,
         is_indexing=shown[0].is_indexing if shown else SearchBuild.objects.exists(),  # type: ignore[attr-defined]

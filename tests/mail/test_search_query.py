@@ -133,6 +133,10 @@ def test_dates_bound_a_search() -> None:
         ("word " * (MAX_TERMS + 1), f"at most {MAX_TERMS}"),
         ("word " * 10_000, f"at most {MAX_CHARS}"),
         ('"' + "a " * 200, "too much"),
+        ("steel OR is:unread", "“is:unread” is neither"),
+        ("label:hot OR steel", "“label:hot” is neither"),
+        ("steel OR -iron", "“-iron” is neither"),
+        ("after:2026 OR before:2025", "“after:2026” is neither"),
     ],
 )
 def test_what_cannot_be_read_is_said(text: str, told: str) -> None:

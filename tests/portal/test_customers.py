@@ -77,6 +77,13 @@ def test_search_finds_names_and_addresses_by_every_word(ann: User, bea: Customer
     assert "Other" not in shown
 
 
+@pytest.mark.parametrize("search", ["öztürk", "ÖZTÜRK ÇELIK", "çelik", "Öz"])
+def test_search_knows_the_case_of_letters_beyond_ascii(ann: User, search: str) -> None:
+    """R27: on every database."""
+    factories.customer(organization=ann.organization, first_name="Çelik", last_name="Öztürk")
+    assert "Çelik Öztürk" in page(ann, "customer-list", "contacts", search=search)
+
+
 def test_search_that_finds_nothing_says_so(ann: User, bea: Customer) -> None:
     """R27."""
     assert "Nothing found" in page(ann, "customer-list", "contacts", search="bea nobody")

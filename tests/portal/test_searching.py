@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from accounts.models import Mailbox, User
+from mail.arranging import add_label
 from mail.deeds import delete_message, label_message, mark_message, move_message
 from mail.models import Folder, Label, Message, SearchBuild
 from sharing import searching
@@ -139,6 +140,21 @@ def test_folders_labels_stars_and_read_state_are_ones_own(ann: Mailbox, zoe: Mai
         assert found(zoe.owner, q) == [], q
     assert found(zoe.owner, "is:read") == []
     assert "You have no label “to do”." in page(zoe.owner, "search", q='label:"to do"')
+
+
+def test_a_name_of_signs_is_that_name_alone(ann: Mailbox) -> None:
+    """What is no word in it is compared as it is written."""
+    account = ann.owner.mail_account
+    for sign in ("★", "♥"):
+        label_message(write(ann, f"with {sign}"), [add_label(account, sign, "#c2413b")])
+    assert found(ann.owner, "label:★") == ["with ★"]
+    assert found(ann.owner, "-label:★") == ["with ♥"]
+
+
+def test_anywhere_is_also_where_colleagues_keep_mail(ann: Mailbox, zoe: Mailbox) -> None:
+    write(ann, "Pipes of steel")
+    for q in ("in:anywhere", "IN:Anywhere", "folder:ANYWHERE steel"):
+        assert found(zoe.owner, q) == ["Pipes of steel"], q
 
 
 def test_trash_is_searched_when_asked_for(ann: Mailbox) -> None:
@@ -367,6 +383,7 @@ class TestBestMatch:
         assert "the best match among these newest ones first" in shown
         context: Any = asked(ann.owner, "steel", order="best").context
         write(ann, "Steel arrives meanwhile", hours=99)
+        assert "3 messages so far" in page(ann.owner, "search", q="steel", order="best", cursor=context["page"].cursor)
         assert found(ann.owner, "steel", order="best", cursor=context["page"].cursor) == ["6", "4", "2", "Steel 0", "1"]
         assert sorted(found(ann.owner, "steel", order="best")) == sorted([*subjects, "Steel arrives meanwhile"])
 

@@ -1,14 +1,17 @@
-"""R31: how far one look of a search goes depends on what the database expects; what all of them find does not."""
+"""R31: what a search finds depends neither on how far one look goes, nor on what else is asked for."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 import pytest
 
+from mail.arranging import add_folder, add_label
+from mail.deeds import label_message, mark_message, move_message
 from mail.search_query import parse
 from sharing import searching
-from sharing.searching import page_of, search_for, today
+from sharing.searching import Order, page_of, search_for, today
 from sharing.visibility import Sight
 from tests import factories
 
@@ -53,3 +56,53 @@ def test_looks_however_short_find_everything_together(
             break
     assert found == ["9", "6", "3", "0"]
     assert page.is_all
+
+
+def test_together_operators_find_what_each_alone_finds() -> None:
+    """Whatever stands beside whatever, in either order of results; with the minus all the rest."""
+    theirs = factories.mailbox(mode="public")
+    owner = factories.user(organization=theirs.owner.organization)
+    own = factories.mailbox(owner=owner, mode="private")
+    factories.customer(organization=owner.organization, addresses=["bea@acme.example"], last_name="Bell")
+    archive, label = add_folder(owner.mail_account, "Archive"), add_label(owner.mail_account, "Hot", "#c2413b")
+    for number in range(12):
+        mailbox = own if number % 4 else theirs
+        message = factories.message(
+            mailbox=mailbox,
+            subject=f"{'offer' if number % 2 else 'plan'} {number}",
+            sender=mailbox.email_address
+            if number % 5 == 0
+            else ("bea@acme.example", "dan@else.example")[number in {3, 7}],
+            to=["bea@acme.example"],
+            text="steel pipes" if number % 3 else "iron",
+            date=datetime(2026, 11, 2, tzinfo=UTC) + timedelta(hours=6 * number),
+        )
+        if mailbox == own:
+            mark_message(message, is_read=number % 3 == 0)
+            label_message(message, [label] * (number % 2))
+            if number > 7:
+                move_message(message, archive)
+
+    def found(q: str, order: Order = Order.NEWEST) -> set[str]:
+        page = page_of(Sight(owner), search_for(owner, parse(q, today(owner))), order=order)
+        return {message.subject for message in page.messages}
+
+    names = (
+        "steel ",
+        '"steel pipes" ',
+        "subject:offer ",
+        "customer:bell ",
+        "is:sent ",
+        "after:2026-11-04 ",
+        "label:hot ",
+    )
+    alone = {q: found(q) for name in (*names, "in:archive ") for q in (name, f"-{name}")}
+    everything = found("-nothing ")
+    assert len(everything) == 12
+    for name in names:
+        assert alone[name] | alone[f"-{name}"] == everything, name
+    alone["is:unread "] = found("is:unread ")
+    assert all(alone.values())
+    for number, (one, other) in enumerate(combinations(alone, 2)):
+        order = list(Order)[number % 2]
+        assert found(one + other, order) == alone[one] & alone[other], one + other
