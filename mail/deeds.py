@@ -156,6 +156,10 @@ def undo(owner: User, pk: int) -> Deed:
             is_large = deed.done > AT_ONCE
             deed.state = State.UNDOING
             deed.save(update_fields=["state"])
+            if not is_large:
+                # All at once: one change after the other would lock them in another order.
+                changed = {pk for change in deed.changes.all() for pk in change.messages}
+                Message.objects.filter(owner=owner, pk__in=changed).lock()
             while not is_large and deed.state == State.UNDOING:
                 _undo_change(deed)
     return deed
@@ -251,7 +255,8 @@ def _undo_change(deed: Deed) -> None:
         deed.save(update_fields=["state", "restored"])
         return
     kind = Deed.Kind(deed.kind)
-    messages = Message.objects.filter(owner=deed.owner_id, pk__in=change.messages)
+    locked = Message.objects.filter(owner=deed.owner_id, pk__in=change.messages).lock()
+    messages = Message.objects.filter(pk__in=locked)
     if kind in _OPPOSITES:
         restored = _change(_OPPOSITES[kind], deed.owner_id, change.messages)[0]
     elif kind == Kind.LABEL:
@@ -296,7 +301,7 @@ def _change(
             hold(owner)
             return delete_for_good(lock(chosen.filter(folder__kind=Folder.Kind.TRASH))), []
         # Locked in one order, so that two deeds to the same messages wait for each other instead of failing.
-        messages = chosen.select_for_update(of=("self",)).order_by("pk")
+        messages = chosen.select_for_update(of=("self",), no_key=True).order_by("pk")
         if kind in _MARKS:
             name, value = _MARKS[kind]
             found = list(messages.filter(**{name: not value}).values_list("pk", flat=True))

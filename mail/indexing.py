@@ -48,7 +48,7 @@ def index_stored(messages: Collection[int]) -> None:
     """Write the entries of stored messages (ids) anew from their rows: after an upgrade, or when a draft has changed."""
     with transaction.atomic():
         # Who deletes one waits, or was first.
-        found = list(Message.objects.select_for_update(no_key=True).filter(pk__in=messages))
+        found = list(Message.objects.select_for_update(no_key=True).filter(pk__in=messages).order_by("pk"))
         people: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
         for person in Participant.objects.filter(message__in=found, role__in=_FIELDS):
             people[person.message_id].append((person.role, person.name, person.address))

@@ -175,13 +175,16 @@ def _link_stored(found: Sequence[tuple[int, str, str, Any, int]], customers: Map
 
 
 def redirect(user: User) -> None:
-    """Make *sent* and *received* of a user's messages what their own addresses say now (sharing.md)."""
-    own = own_addresses(user)
-    for direction, wrong in (
-        (Message.Direction.SENT, Q(from_address__in=own)),
-        (Message.Direction.RECEIVED, ~Q(from_address__in=own)),
-    ):
-        Message.objects.owned_by(user).filter(wrong).exclude(direction=direction).update(direction=direction)
+    """Make *sent* and *received* of a user's messages what their own addresses say now (sharing.md). In a transaction."""
+    sent, received = Message.Direction.SENT, Message.Direction.RECEIVED
+    is_own = Q(from_address__in=own_addresses(user))
+    messages = Message.objects.owned_by(user)
+    taken_in = messages.filter(is_own).exclude(direction=sent)
+    let_go = messages.filter(~is_own).exclude(direction=received)
+    # Both at once: one after the other would lock them in another order.
+    if (taken_in | let_go).lock():
+        taken_in.update(direction=sent)
+        let_go.update(direction=received)
 
 
 def effective(

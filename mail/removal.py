@@ -55,7 +55,9 @@ def remove_with_mail(mailbox: Mailbox) -> None:
     """
     with transaction.atomic():
         remove_mailbox(mailbox, deletes_mail=True)
-        Message.objects.filter(mailbox=mailbox).update(is_private=True)
+        messages = Message.objects.filter(mailbox=mailbox)
+        messages.lock()
+        messages.update(is_private=True)
 
 
 def delete_mail_of_removed() -> int:

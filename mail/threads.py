@@ -86,6 +86,7 @@ def _join(one: Thread, other: Thread, known: dict[str, Thread], assigned: list[T
     """Make two threads one, in the database, in the ids known so far, and among threads assigned; a stored one is kept."""
     kept, gone = (one, other) if other.pk is None else (other, one)
     if gone.pk is not None:
+        Message.objects.filter(thread=gone).lock()
         gone.messages.update(thread=kept)
         if gone.is_private and not kept.is_private:
             kept.is_private = True

@@ -33,6 +33,8 @@ LAST_RETRY = timedelta(hours=1)
 GIVE_UP = timedelta(days=2)
 #: Retries and leases stay well below.
 _TOO_FAR = timedelta(hours=3)
+#: What is read with a claimed message.
+_RELATED = ("message__owner__organization", "message__mailbox__owner", "message__thread", "message__folder")
 _GAVE_UP = "The mail servers took it at no try in two days. {}"
 _DEACTIVATED = "The account was deactivated before the message was sent."
 _IN_TRASH = "The message was put into Trash before it was sent to this address."
@@ -64,8 +66,7 @@ def claim(pk: int) -> Outgoing | None:
             .update(status=Status.SENDING, lease_token=token, lease_until=_lease_end(), attempts=F("attempts") + 1)
         ):
             return None
-        related = ("message__owner__organization", "message__mailbox__owner", "message__thread", "message__folder")
-        claimed = Outgoing.objects.select_related(*related).get(pk=pk)
+        claimed = Outgoing.objects.select_related(*_RELATED).get(pk=pk)
     if claimed.message.owner.is_active and claimed.message.folder.kind != Folder.Kind.TRASH:
         return claimed
     _let_go(claimed)
@@ -73,19 +74,29 @@ def claim(pk: int) -> Outgoing | None:
 
 
 def _let_go(claimed: Outgoing) -> None:
-    """End what is claimed and must not be sent. A transaction of its own: threads are held before the message is."""
+    """End what is claimed and must not be sent. A transaction of its own: threads are held before the message is.
+
+    All is read anew once it is locked. Meanwhile what it answers may have been deleted for good, and its owner may have
+    taken it out of Trash: then it waits as before.
+    """
     with transaction.atomic():
         hold(claimed.message.owner_id)
         if _mine(claimed).select_for_update(of=("self",)).first() is None:
             return
-        folder = claimed.message.folder
+        # A statement of its own, before it is read with its folder: a row that was moved while it was waited for would
+        # no longer fit the folder it was read with. Whoever moves it next waits.
+        Message.objects.filter(pk=claimed.pk).lock()
+        current = Outgoing.objects.select_related(*_RELATED).get(pk=claimed.pk)
+        folder = current.message.folder
         is_in_trash = folder.kind == Folder.Kind.TRASH
-        if is_in_trash and not is_out(claimed):
-            withdraw(claimed)
-            Message.objects.filter(pk=claimed.pk).update(folder=folder)
+        if is_in_trash and not is_out(current):
+            withdraw(current)
+            Message.objects.filter(pk=current.pk).update(folder=folder)
+        elif is_in_trash or not current.message.owner.is_active:
+            _stop(current, _IN_TRASH if is_in_trash else _DEACTIVATED)
+            current.save()
         else:
-            _stop(claimed, _IN_TRASH if is_in_trash else _DEACTIVATED)
-            claimed.save()
+            postpone(current, 0)
 
 
 def postpone(claimed: Outgoing, seconds: float) -> None:

@@ -71,6 +71,15 @@ class MessageQuerySet(models.QuerySet["Message"]):
         loaded = self.in_bulk(ids) if ids else {}
         return [loaded[pk] for pk in ids if pk in loaded]
 
+    def lock(self) -> list[int]:
+        """Lock these messages for a change, in a transaction, in the order of *Order of locks* (docs/contributing.md); their ids.
+
+        An `update` alone locks them in whatever order the database comes upon them. Who deletes messages locks them with
+        `mail.removal.lock`.
+        """
+        locked = self.select_for_update(of=("self",), no_key=True).order_by("pk")
+        return list(locked.values_list("pk", flat=True))
+
 
 class Message(models.Model):
     """One copy of a message, in one user's mailbox. Its unchanged bytes are in `RawChunk` (R16).

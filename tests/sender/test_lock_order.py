@@ -20,11 +20,13 @@ from django.utils import timezone
 
 from accounts.leases import LeaseLost
 from accounts.mailboxes import NotPossible
-from accounts.models import Organization, User
+from accounts.models import Mailbox, Organization, User
 from mail import blobs, drafts
 from mail.boxes import Box
-from mail.deeds import delete_message, do
+from mail.deeds import delete_message, do, move_message, undo
 from mail.filing import Arrival, file_messages
+from mail.indexing import index_stored
+from mail.matching import redirect
 from mail.models import Deed, Folder, Message
 from mail.removal import delete_mail_of_removed, remove_with_mail
 from mail.retention import delete_expired
@@ -174,6 +176,25 @@ def left_by_the_dead(user: User) -> Outgoing:
     return made
 
 
+def answering() -> tuple[User, Callable[[str | None], tuple[Message, Outgoing]]]:
+    """Somebody, and what has them answer mail that a colleague has put into Trash, to an address or else that colleague."""
+    user = sender_on(1)
+    colleague = factories.user(organization=user.organization)
+    box = factories.mailbox(owner=colleague)
+    set_policy(box, actor=colleague, mode="public")
+    trash = Folder.objects.get(account__user=colleague, kind=Folder.Kind.TRASH)
+
+    def answer(to: str | None) -> tuple[Message, Outgoing]:
+        answered = factories.message(mailbox=box)
+        draft = reply_to(user, answered)
+        draft = save_draft(draft, draft.revision, to=to or colleague.mail_account.mailbox.email_address)
+        Message.objects.filter(pk=answered.pk).update(folder=trash)
+        answered.refresh_from_db()
+        return answered, draft
+
+    return user, answer
+
+
 def comes_back(outgoing: Outgoing) -> None:
     """A server hands it back beside what is new."""
     arrivals = [Arrival.read(blobs.read(outgoing.message)), Arrival.read(factories.raw_message())]
@@ -219,6 +240,47 @@ def test_what_waits_in_trash_and_is_let_go() -> None:
         return lambda: scheduling.claim(outgoing.pk), lambda: delete_message(outgoing.message)
 
     at_once(prepared, is_one=False)
+
+
+def test_what_is_let_go_and_is_taken_out_of_trash_meanwhile() -> None:
+    """R35: it stays where its owner has put it."""
+    user = sender_on(1)
+    sent = Folder.objects.get(account__user=user, kind=Folder.Kind.SENT)
+
+    def prepared() -> tuple[Callable[[], object], Callable[[], object]]:
+        outgoing = in_trash(waiting(user))
+        return lambda: scheduling.claim(outgoing.pk), lambda: move_message(outgoing.message, sent)
+
+    at_once(prepared, is_one=False)
+    stands = Outgoing.objects.order_by("pk").values_list("message__folder__kind", "status", "attempts", "lease_token")
+    *met, alone = [(*how, token is None) for *how, token in stands]
+    assert alone == ("trash", Status.DRAFT, 0, True)
+    # Claimed as if it had never been in Trash; seen out of it once it was held, so that it waits; a draft by then.
+    claimed_after, waits, draft = (
+        ("sent", Status.SENDING, 1, False),
+        ("sent", Status.QUEUED, 0, True),
+        ("sent", *alone[1:]),
+    )
+    assert (met[0], met[1], met[-1]) == (claimed_after, waits, draft)
+    assert set(met) == {claimed_after, waits, draft}
+    assert scheduling.due().count() == met.count(waits)
+
+
+def test_what_is_let_go_while_a_colleague_deletes_what_it_answers() -> None:
+    """The answer forgets what it answers; whoever lets go of it must not remember."""
+    answers = answering()[1]
+
+    def prepared() -> tuple[Callable[[], object], Callable[[], object]]:
+        answered, draft = answers("x@acme.example")
+        outgoing = in_trash(send(draft, undo_seconds=0))
+        return lambda: scheduling.claim(outgoing.pk), lambda: delete_message(answered)
+
+    at_once(prepared, is_one=False)
+    assert set(Outgoing.objects.values_list("status", "message__folder__kind")) == {(Status.DRAFT, "trash")}
+    # The last time nobody deletes.
+    *met, alone = Outgoing.objects.order_by("pk").values_list("answers", flat=True)
+    assert set(met) == {None}
+    assert alone is not None
 
 
 def test_all_of_trash() -> None:
@@ -272,24 +334,83 @@ def test_a_draft_that_nobody_touched() -> None:
 
 def test_an_answer_that_is_delivered_to_a_colleague_who_deletes_what_it_answers() -> None:
     """Deleting forgets in the answer what it answers; delivering files into the account whose mail is deleted."""
-    user = sender_on(1)
+    user, answers = answering()
     user.organization.delivers_locally = True
     user.organization.save()
-    colleague = factories.user(organization=user.organization)
-    box = factories.mailbox(owner=colleague)
-    set_policy(box, actor=colleague, mode="public")
-    address = colleague.mail_account.mailbox.email_address
 
     def prepared() -> tuple[Callable[[], object], Callable[[], object]]:
-        answered = factories.message(mailbox=box)
-        draft = reply_to(user, answered)
-        draft = save_draft(draft, draft.revision, to=address)
+        answered, draft = answers(None)
         sent = send(draft, undo_seconds=0)
-        Message.objects.filter(pk=answered.pk).update(
-            folder=Folder.objects.get(account__user=colleague, kind=Folder.Kind.TRASH)
-        )
-        answered.refresh_from_db()
         return lambda: delivery.deliver(sent.pk), lambda: delete_message(answered)
 
     at_once(prepared, is_one=False)
     assert not Outgoing.objects.exclude(status=Status.SENT).exists()
+
+
+def taken_back(box: Mailbox, messages: list[Message]) -> Callable[[], object]:
+    """Undo that both were moved, each out of another folder: two changes, the later one undone first."""
+    folders = {folder.kind: folder for folder in box.owner.mail_account.folders.all()}
+    Message.objects.filter(pk=messages[0].pk).update(folder=folders[Folder.Kind.SENT])
+    chosen = Message.objects.filter(pk__in=[message.pk for message in messages])
+    deed = do(Deed.Kind.MOVE, Box(box.owner, None), chosen, folder=folders[Folder.Kind.TRASH])
+    assert deed.changes.count() == 2
+    return lambda: undo(box.owner, deed.pk)
+
+
+def joined(box: Mailbox, messages: list[Message]) -> Callable[[], object]:
+    """Mail arrives that joins their conversation to another one."""
+    other = factories.message(mailbox=box)
+    raw = factories.raw_message(message_id="first@acme.example", references=[other.message_id])
+    return lambda: file_messages(box, [Arrival.read(raw)])
+
+
+def redirected(box: Mailbox, messages: list[Message]) -> Callable[[], object]:
+    """One turns out to be sent by their owner, the other one by somebody else."""
+    Message.objects.filter(pk=messages[1].pk).update(from_address=box.email_address)
+    Message.objects.filter(pk=messages[0].pk).update(direction=Message.Direction.SENT)
+    return lambda: in_one(redirect, box.owner)
+
+
+def in_one(deed: Callable[..., object], *given: object) -> None:
+    """In a transaction."""
+    with transaction.atomic():
+        deed(*given)
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        pytest.param(lambda box, _: lambda: remove_with_mail(box), id="an account is removed"),
+        pytest.param(lambda _, messages: lambda: index_stored([each.pk for each in messages]), id="indexed"),
+        pytest.param(redirected, id="sent and received"),
+        pytest.param(joined, id="conversations are joined"),
+        pytest.param(taken_back, id="undone"),
+    ],
+)
+def test_several_messages_are_locked_by_their_primary_key(
+    prepare: Callable[[Mailbox, list[Message]], Callable[[], object]],
+) -> None:
+    """However they lie in the database. What locks them as it comes upon them has the second while it waits for the first."""
+    if connection.vendor != "postgresql":
+        pytest.skip("two transactions at once")
+    user = sender_on(1)
+    box = user.mailboxes.get(kind=Mailbox.Kind.POP3)
+    messages = [factories.message(mailbox=box, references=["first@acme.example"]) for _ in range(2)]
+    first, second = (message.pk for message in messages)
+    deed = prepare(box, messages)
+    # The date is in indexes: in these, too, each is put in anew, the second one first.
+    for day, pk in enumerate((second, first)):
+        Message.objects.filter(pk=pk).update(date=timezone.now() + timedelta(days=day))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM mail_message WHERE id IN (%s, %s) ORDER BY ctid", [first, second])
+        assert cursor.fetchall() == [(second,), (first,)]
+    marking = Aside(lambda: do(Deed.Kind.READ, Box(user, None), Message.objects.filter(pk__in=[first, second])))
+    changing = Aside(deed)
+    with transaction.atomic():
+        list(Message.objects.filter(pk=first).select_for_update(no_key=True))
+        for each in (marking, changing):
+            each.begin()
+            assert each.thread.is_alive()
+    for each in (marking, changing):
+        each.end()
+    assert not Message.objects.filter(pk__in=[first, second], is_read=False).exists()
