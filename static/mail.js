@@ -7,6 +7,7 @@ forms do the same, a page at a time. The server renders every row; here they are
 (() => {
   const LOOK = 20_000;
   const LOOK_HIDDEN = 120_000;
+  const AT_A_TIME = 200; // conversations that the server takes, see portal/boxes.py; more ids would be too long an address
   const by = (id) => document.getElementById(id);
   const rows = () => [...document.querySelectorAll("#conversations > [data-item]")];
   const boxes = () => rows().map((row) => row.querySelector("input[name=thread]"));
@@ -61,6 +62,7 @@ forms do the same, a page at a time. The server renders every row; here they are
 
   // What is dropped presses the button that the menus have for the place; one that has none takes nothing.
   let dragged = null;
+  let waiting = []; // answers with rows: the end of a drag isn't told of a row that was taken out of the page
   const placeOf = (event) => (dragged ? event.target.closest?.("[data-presses]") : null);
   const buttonOf = (link) => {
     const [name, value] = link.dataset.presses.split("=");
@@ -69,6 +71,12 @@ forms do the same, a page at a time. The server renders every row; here they are
   const endDrag = () => {
     for (const link of document.querySelectorAll("[data-presses].is-target")) link.classList.remove("is-target");
     by("drag-words")?.remove();
+    dragged = null;
+    const answers = waiting;
+    waiting = [];
+    for (const answer of answers) {
+      window.htmx.swap("#mail-arrivals", answer, { swapStyle: "innerHTML" }, { afterSwapCallback: placeArrivals });
+    }
   };
 
   document.addEventListener("dragstart", (event) => {
@@ -94,18 +102,26 @@ forms do the same, a page at a time. The server renders every row; here they are
   document.addEventListener("dragleave", (event) => placeOf(event)?.classList.remove("is-target"));
   document.addEventListener("drop", (event) => {
     const link = placeOf(event);
-    if (!link) return;
-    event.preventDefault();
-    const own = dragged.querySelector("input[name=thread]");
-    if (!own.checked) {
-      clearSelection();
-      own.checked = true;
+    if (link) {
+      event.preventDefault();
+      const own = dragged.querySelector("input[name=thread]");
+      if (!own.checked) {
+        clearSelection();
+        own.checked = true;
+      }
+      buttonOf(link)?.click();
     }
-    buttonOf(link)?.click();
-  });
-  document.addEventListener("dragend", () => {
     endDrag();
-    dragged = null;
+  });
+  document.addEventListener("dragend", endDrag);
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (!dragged || !event.detail.shouldSwap || event.detail.target.id !== "mail-arrivals") return;
+    event.detail.shouldSwap = false;
+    waiting.push(event.detail.serverResponse);
+  });
+  // The answer of what was done to the row before does not wait: it ends the drag if it takes the row.
+  document.addEventListener("htmx:afterSettle", () => {
+    if (dragged && !dragged.isConnected) endDrag();
   });
 
   // --- the place in the list -----------------------------------------------------------------------------------------
@@ -202,7 +218,9 @@ forms do the same, a page at a time. The server renders every row; here they are
     if (!newest || dragged || Date.now() - looked < (document.hidden ? LOOK_HIDDEN : LOOK)) return;
     looked = Date.now();
     // What is being sent is asked for, too, as long as there is any.
-    const unsent = rows().filter((row) => "unsent" in row.dataset);
+    const unsent = rows()
+      .filter((row) => "unsent" in row.dataset)
+      .slice(0, AT_A_TIME);
     refresh({ since: newest.value, row: unsent.map((row) => row.id.replace("conversation-", "")) });
   };
 
@@ -222,22 +240,26 @@ forms do the same, a page at a time. The server renders every row; here they are
     else list.append(row);
     if (row.id === opened) row.setAttribute("aria-current", "true");
   };
-  document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.target?.id !== "mail-arrivals" || !event.detail.target.children.length) return;
+  const placeArrivals = () => {
+    const arrivals = by("mail-arrivals");
+    if (!arrivals.children.length) return;
     const scroll = by("mail-scroll");
     const newest = by("mail-newest");
     const count = Number(newest.dataset.arrived || 0);
     delete newest.dataset.arrived; // an answer without new mail leaves this as it is
     const before = scroll.scrollHeight;
     const top = scroll.scrollTop;
-    for (const row of [...event.detail.target.querySelectorAll(":scope > [data-item]")]) place(row);
-    event.detail.target.replaceChildren();
+    for (const row of [...arrivals.querySelectorAll(":scope > [data-item]")]) place(row);
+    arrivals.replaceChildren();
     if (top < 8) return;
     scroll.scrollTop = top + scroll.scrollHeight - before;
     arrived += count;
     const hint = by("mail-hint");
     hint.hidden = !arrived;
     hint.textContent = arrived === 1 ? "1 new message" : `${arrived} new messages`;
+  };
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.target?.id === "mail-arrivals") placeArrivals();
   });
   document.addEventListener("click", (event) => {
     if (event.target.closest("#mail-hint")) by("mail-scroll").scrollTo({ top: 0 });

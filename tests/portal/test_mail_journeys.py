@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.urls import reverse
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import Mailbox
 from mail import boxes
 from mail.arranging import add_folder, add_label
+from mail.deeds import move_message
 from mail.models import Folder, Message
 from mail.tasks import carry_out_deeds
+from portal.boxes import AT_A_TIME
 from sender.models import Outgoing
 from tests import factories
 from tests.portal import chromium
@@ -67,6 +69,11 @@ def shown(page: Page, *numbers: int) -> None:
 def row(page: Page, number: int) -> Any:
     """The conversation with this message."""
     return page.locator("#conversations > [data-item]").filter(has_text=f"Number {number}")
+
+
+def looks(request: Request) -> bool:
+    """Whether an open list looks for what is new."""
+    return "since=" in request.url
 
 
 def keys(page: Page, *pressed: str) -> None:
@@ -238,7 +245,7 @@ def test_what_becomes_of_unsent_mail_is_seen_while_the_list_is_open(portal: Live
     with inbox(ann, portal, reverse("mail-folder", args=[sent.pk])) as page:
         page.clock.install()
         page.reload()
-        page.on("request", lambda request: asked.append(request.url) if "since=" in request.url else None)
+        page.on("request", lambda request: asked.append(request.url) if looks(request) else None)
         row(page, 1).get_by_role("checkbox").check()
         expect(row(page, 1).locator(".badge--warn")).to_have_count(0)
         Outgoing.objects.update(words="Greylisted")
@@ -248,10 +255,88 @@ def test_what_becomes_of_unsent_mail_is_seen_while_the_list_is_open(portal: Live
         Outgoing.objects.update(status="failed")
         page.clock.fast_forward(A_LOOK)
         expect(row(page, 1).locator(".badge--warn")).to_have_text("Not sent")
-        with page.expect_request(lambda request: "since=" in request.url):
+        with page.expect_request(looks):
+            page.clock.fast_forward(A_LOOK)
+        # However many there are, the address does not become longer than a server takes.
+        row(page, 1).evaluate(
+            """(row, count) => {
+                for (let id = 1; id <= count; id++) {
+                    const another = Object.assign(row.cloneNode(true), { id: `conversation-${9_000_000 + id}` });
+                    another.dataset.unsent = "";
+                    row.after(another);
+                }
+            }""",
+            AT_A_TIME + 1,
+        )
+        with page.expect_request(looks):
             page.clock.fast_forward(A_LOOK)
     thread = f"row={outgoing.message.thread_id}"
-    assert [thread in url for url in asked] == [True, True, False]
+    assert [thread in url for url in asked] == [True, True, False, False]
+    assert [url.count("row=") for url in asked] == [1, 1, 0, AT_A_TIME]
+
+
+def test_what_arrives_during_a_drag_waits_for_its_end(portal: LiveServer, ann: Mailbox) -> None:  # noqa: F811
+    """R31, R36: the row stays in hand, what came is shown afterwards, and the list goes on being looked at."""
+    outgoing = factories.outgoing(ann, "queued", subject="Number 1")
+    add_label(ann.owner.mail_account, "Urgent", "#c2413b")
+    folders = {each.kind: each for each in Folder.objects.filter(account__user=ann.owner)}
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    def drag(number: int) -> None:
+        """Take a row in hand, then let the answers come that were held back, and see them handled."""
+        row(page, number).locator(".conversation__subject").hover()
+        page.mouse.down()
+        page.mouse.move(500, 500, steps=5)
+        expect(page.locator("#drag-words")).to_have_text(f"Number {number}")
+        page.evaluate("delete document.body.dataset.answered")
+        held.pop().continue_()
+        expect(page.locator("body")).to_have_attribute("data-answered", "")
+
+    def drop(target: Locator) -> None:
+        target.hover()
+        page.mouse.up()
+        expect(page.locator("#drag-words, .is-target")).to_have_count(0)
+
+    with inbox(ann, portal, reverse("mail-folder", args=[folders["sent"].pk])) as page:
+        page.clock.install()
+        page.reload()
+        page.evaluate("addEventListener('htmx:afterRequest', () => { document.body.dataset.answered = '' })")
+        page.route(lambda url: "since=" in url, hold)
+        urgent = page.get_by_role("navigation", name="Folders and labels").get_by_role("link", name="Urgent")
+        heading = page.get_by_role("heading", name="Sent", level=1)
+
+        # Onto a label: the row is shown anew, another comes.
+        Outgoing.objects.update(words="Greylisted")
+        arrive(ann, 2, sender="ann@our.example", to=["bea@acme.example"])
+        with page.expect_request(looks):
+            page.clock.fast_forward(A_LOOK)
+        drag(1)
+        shown(page, 1)
+        drop(urgent)
+        page.get_by_text("1 message labelled Urgent.").wait_for()
+        expect(page.locator(".conversation__subject").filter(has_text="Number 2")).to_be_visible()
+        expect(row(page, 1).locator(".conversation__tags")).to_contain_text("Not sent yet")
+
+        # Onto nothing: the row is gone.
+        move_message(outgoing.message, folders["trash"])
+        with page.expect_request(looks):
+            page.clock.fast_forward(A_LOOK)
+        drag(1)
+        expect(row(page, 1)).to_be_visible()
+        drop(heading)
+        shown(page, 2)
+
+        # What was done to the row just before is answered: the row is another one now.
+        page.route(re.compile(r"/mail/\d+/$"), hold)
+        row(page, 2).locator(".star").click()
+        drag(2)
+        expect(row(page, 2).locator(".star")).to_have_attribute("aria-pressed", "true")
+        drop(heading)
+        with page.expect_request(looks):
+            page.clock.fast_forward(A_LOOK)
 
 
 def test_the_address_says_what_is_open_and_back_goes_back(portal: LiveServer, ann: Mailbox) -> None:  # noqa: F811
