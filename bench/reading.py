@@ -202,7 +202,7 @@ def readable(owner: User) -> list[int]:
     with transaction.atomic():
         RawChunk.objects.filter(message__in=messages).delete()
         raws = generate(READ, seed=1, customers=400, attachments=0.05)
-        blobs.store((message, blobs.compressed(raw)) for message, raw in zip(messages, raws, strict=False))
+        blobs.store((message, blobs.Compressed(raw)) for message, raw in zip(messages, raws, strict=False))
     return [message.pk for message in messages]
 
 

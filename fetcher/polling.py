@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import DataError, InternalError, OperationalError, transaction
 from django.db.models import F
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
@@ -252,8 +252,27 @@ class _Poll:
             yield batch
 
     def _store(self, batch: list[Fetched]) -> None:
-        """Commit a batch: messages, UIDs and the run's progress, all or nothing, and only while the mailbox is held."""
+        """Commit a batch; if the database refuses what was read in one of its messages, one after the other.
+
+        Of that one the bytes alone are stored then: it must not keep others from being fetched (R16).
+        """
+        try:
+            self._commit(batch)
+        except (DataError, InternalError) as error:
+            if len(batch) > 1:
+                for fetched in batch:
+                    self._store([fetched])
+                return
+            [(uid, arrival)] = batch
+            # What follows in the words of the database is of the message.
+            words = str(error).partition("\n")[0]
+            log.error("mailbox %s: the database does not take what was read in a message: %s", self.mailbox.pk, words)  # noqa: TRY400
+            self._commit([(uid, arrival.unread())])
+
+    def _commit(self, batch: list[Fetched]) -> None:
+        """Store a batch: messages, UIDs and the run's progress, all or nothing, and only while the mailbox is held."""
         with transaction.atomic():
+            hold(self.mailbox.owner_id)
             fresh = self._without_renamed(batch)
             scheduling.renew(
                 self.run,
@@ -309,8 +328,6 @@ class _Poll:
                 changed.append(seen)
             else:
                 fresh.append((uid, arrival))
-        if changed:
-            hold(self.mailbox.owner_id)
         SeenUid.objects.bulk_update(changed, ["uid", "deleted_at"], batch_size=_IN_QUERY)
         return fresh
 

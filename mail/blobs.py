@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import zstandard
 
@@ -27,11 +28,17 @@ class _Zstandard(threading.local):
 _zstandard = _Zstandard()
 
 
-def compressed(raw: bytes | mmap.mmap) -> Iterator[bytes]:
-    """The chunks in which the bytes of a message are kept."""
-    compress = _zstandard.compress
-    view = memoryview(raw)
-    return (compress(view[start : start + CHUNK_BYTES]) for start in range(0, len(raw), CHUNK_BYTES))
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """The chunks in which the bytes of a message are kept, made as they are asked for, each time."""
+
+    raw: bytes | mmap.mmap
+
+    def __iter__(self) -> Iterator[bytes]:
+        """One after the other."""
+        compress = _zstandard.compress
+        view = memoryview(self.raw)
+        return (compress(view[start : start + CHUNK_BYTES]) for start in range(0, len(self.raw), CHUNK_BYTES))
 
 
 def store(messages: Iterable[tuple[Message, Iterable[bytes]]]) -> None:
@@ -49,7 +56,7 @@ def chunks(message: Message) -> Iterator[bytes]:
 
 
 def restored(kept: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    """The bytes of chunks that `compressed` made, in their order."""
+    """The bytes of chunks that `Compressed` made, in their order."""
     decompress = zstandard.ZstdDecompressor().decompress
     return (decompress(bytes(data), max_output_size=CHUNK_BYTES) for data in kept)
 

@@ -111,7 +111,8 @@ def publish(message: Message) -> None:
 
 def handed_back(owner: int, arrived: Sequence[ParsedMessage]) -> dict[str, int]:
     """Which of the messages that a server hands out their owner sent from here: ids by fingerprint; some servers keep
-    what they send (R19). Call it in the transaction that notes them as seen.
+    what they send (R19). Call it in the transaction that notes them as seen and holds the owner's threads
+    (`mail.threads.hold`): what is found then stays.
 
     It takes the same Message-ID, sender, date, subject, text and files: who knows a Message-ID alone can hide nothing.
     """
@@ -119,6 +120,5 @@ def handed_back(owner: int, arrived: Sequence[ParsedMessage]) -> dict[str, int]:
     here = Message.objects.filter(owner=owner, is_written_here=True, fingerprint__in=fingerprints)
     found = dict(here.values_list("fingerprint", "pk"))
     if found:
-        hold(owner)
         came_back.send(sender=Message, messages=list(found.values()))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -19,7 +19,7 @@ from mail.consolidating import put_filed
 from mail.indexing import index_filed, words_of
 from mail.mime import Raw
 from mail.models import Attachment, Folder, MailAccount, Message, MessageText, Participant
-from mail.parsing import ParsedMessage, parse
+from mail.parsing import UNREAD, ParsedMessage, parse
 from mail.threads import assign_threads, id_key
 
 TEXT_LIMIT = 256 * 1024
@@ -32,7 +32,7 @@ class Arrival:
 
     `words` are those by which it is found (`mail.indexing.words_of`). `digest` is that of the bytes, `size` theirs on
     the server; `note`, if any, says why they are the headers alone. The `chunks` of a large message, which lies in a
-    file, are made as they are stored, once.
+    file, are made anew each time they are stored.
     """
 
     parsed: ParsedMessage
@@ -45,7 +45,7 @@ class Arrival:
     @classmethod
     def read(cls, raw: Raw, *, size: int | None = None, note: str = "") -> Self:
         """Everything about a message that its bytes tell; by its size if `size` is not given."""
-        chunks = blobs.compressed(raw)
+        chunks = blobs.Compressed(raw)
         parsed = parse(raw)
         return cls(
             parsed=parsed,
@@ -56,12 +56,20 @@ class Arrival:
             note=note,
         )
 
+    def unread(self) -> Self:
+        """The same bytes with nothing read in them, for what no database would take of them."""
+        parsed = ParsedMessage(notes=(UNREAD,), fingerprint=self.parsed.fingerprint)
+        return replace(self, parsed=parsed, words=words_of(parsed))
+
 
 def file_messages(mailbox: Mailbox, arrivals: Sequence[Arrival]) -> list[Message]:
     """Store a batch: rows, threads, participants, attachments, customer links, search entries and raw bytes, all or nothing.
 
     Received mail goes to the owner's Inbox, or where they put all their customers' mail together (R33); mail from one
     of the owner's own addresses to Sent (R19: some servers hand sent mail back). The messages are returned in order.
+
+    Raises:
+        DataError, InternalError: the database does not take what was read in one of them.
     """
     if not arrivals:
         return []

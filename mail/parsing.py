@@ -38,6 +38,8 @@ MAX_NAME_CHARS = 200
 MAX_BYTES_A_CHAR = 12
 MAX_REMEMBERED_CHARS = 200
 
+UNREAD = "This message could not be read; only its original can be shown."
+
 #: What is read as text, and how many characters of it.
 _ROOM = {"text/plain": MAX_TEXT_CHARS, "text/html": MAX_HTML_CHARS}
 
@@ -124,10 +126,7 @@ def parse(raw: mime.Raw) -> ParsedMessage:
     except Exception:
         # One message that nobody foresaw must not keep a whole mailbox from being fetched (R16).
         logger.exception("A message of %d bytes could not be read", len(raw))
-        return ParsedMessage(
-            notes=("This message could not be read; only its original can be shown.",),
-            fingerprint=hashlib.sha256(raw).hexdigest(),
-        )
+        return ParsedMessage(notes=(UNREAD,), fingerprint=hashlib.sha256(raw).hexdigest())
 
 
 def _parse(raw: mime.Raw) -> ParsedMessage:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from django.db import connection
+from django.db import DataError, connection
 from django.db.models import Field, Model
 
 _BATCH = 500
@@ -32,6 +32,9 @@ def insert(model: type[Model], fields: Sequence[str], rows: Iterable[Sequence[ob
 
     Values are text without NUL, whole numbers, booleans, bytes, datetimes with a time zone, what `mail.search.stored` made,
     or None.
+
+    Raises:
+        DataError, InternalError: the database does not take one of them.
     """
     columns = [cast("Field[Any, Any]", model._meta.get_field(name)) for name in fields]
     if connection.vendor == "postgresql":
@@ -77,8 +80,11 @@ def _copy(model: type[Model], columns: Sequence[Field[Any, Any]], rows: Iterable
         for row in rows
     )
     with connection.cursor() as cursor, connection.wrap_database_errors:
-        for portion in _portions(lines):
-            cursor.cursor.copy_expert(statement, io.BytesIO(b"".join([_HEADER, *portion, _END])))
+        try:
+            for portion in _portions(lines):
+                cursor.cursor.copy_expert(statement, io.BytesIO(b"".join([_HEADER, *portion, _END])))
+        except (struct.error, UnicodeEncodeError) as error:
+            raise DataError(str(error)) from error
 
 
 def _portions(lines: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -24,11 +24,16 @@ from django.db.models import QuerySet
 
 from mail.remembering import remembering_short
 from mail.search_query import Term, Words
-from mail.words import words
+from mail.words import LONGEST_WORD, words
 
 #: As much of a message's text is searched, and so many words of a header field; in all at most what PostgreSQL gives
 #: different places in a `tsvector`, of one word as many as it keeps.
 TEXT_CHARS, FIELD_WORDS, MESSAGE_WORDS, OF_ONE_WORD = 64 * 1024, 400, 16_000, 255
+#: What a `tsvector` may have of bytes (1 MiB less one, in PostgreSQL's source `MAXSTRPOS`): those of each word, and with it
+#: its length and place at most so many more.
+MESSAGE_BYTES, _WORD_BYTES = (1 << 20) - 1, 5
+#: So many words, however long, are no more than that.
+_SURELY_KEPT = MESSAGE_BYTES // (4 * (LONGEST_WORD + 1) + _WORD_BYTES)
 #: Marks are of the private use area, which is in no word.
 MARKS = {"subject": "\ue000", "from": "\ue001", "to": "\ue002", "cc": "\ue003", "name": "\ue004"}
 #: Stands between what must not look as if it followed each other, and for what is left out.
@@ -55,6 +60,16 @@ def sequence(fields: Mapping[str, Iterable[str]], text: str) -> list[str]:
         found += [mark + word if word is not _GAP else _GAP for word in some]
     found += words(text[:TEXT_CHARS])
     del found[MESSAGE_WORDS:]
+    return found if len(found) <= _SURELY_KEPT else _kept(found)
+
+
+def _kept(found: list[str]) -> list[str]:
+    """As many words as PostgreSQL surely keeps of one message: it takes no longer `tsvector`, and no message with one."""
+    room = MESSAGE_BYTES
+    for count, word in enumerate(found):
+        room -= len(word.encode()) + _WORD_BYTES
+        if room < 0:
+            return found[:count]
     return found
 
 

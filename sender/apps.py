@@ -24,7 +24,8 @@ class SenderConfig(AppConfig):
 
         def settle(messages: Any, **_: Any) -> None:
             in_doubt = Outgoing.objects.filter(pk__in=messages, status=Outgoing.Status.UNKNOWN)
-            for outgoing in in_doubt.select_related("message__owner").order_by("pk"):
+            locked = in_doubt.select_related("message__owner").select_for_update(of=("self",)).order_by("pk")
+            for outgoing in locked:
                 settle_unknown(outgoing, arrived=True)
 
         def keep(messages: Any, **_: Any) -> None:

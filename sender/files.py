@@ -100,7 +100,7 @@ def keep(draft: Outgoing, files: Sequence[File]) -> list[DraftFile]:
             is_inline=file.is_inline,
         )
         DraftChunk.objects.bulk_create(
-            DraftChunk(file=row, number=number, data=data) for number, data in enumerate(blobs.compressed(file.data))
+            DraftChunk(file=row, number=number, data=data) for number, data in enumerate(blobs.Compressed(file.data))
         )
         stored.append(row)
     if files:

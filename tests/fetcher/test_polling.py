@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 
@@ -17,7 +19,9 @@ from fetcher import polling, scheduling
 from fetcher.models import SeenUid
 from mail import blobs
 from mail.deeds import delete_message
+from mail.mime import Raw
 from mail.models import Message
+from mail.parsing import UNREAD, ParsedMessage, ParsedParticipant, parse
 from tests import factories
 from tests.fetching import fetch
 from tests.servers import Cut, Do, Fault, Say, ScriptedPop3Server, Stall
@@ -51,6 +55,30 @@ def deliver(server: ScriptedPop3Server, count: int, **fields: Any) -> list[bytes
 def stored() -> list[bytes]:
     """The raw bytes of everything stored, in order."""
     return [blobs.read(message) for message in Message.objects.order_by("pk")]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite takes text of any length")
+def test_what_the_database_does_not_take_of_a_message_keeps_no_other_from_being_fetched(
+    server: ScriptedPop3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R16: its bytes are stored, and it says why there is no more; as if reading let through what it must not."""
+    texts = ["short", "it lies in a file\n" * (1 << 17), "short"]
+    raws = [factories.raw_message(subject=f"Message {n}", text=text) for n, text in enumerate(texts)]
+    for raw in raws:
+        server.deliver(USER, raw)
+    too_long = (ParsedParticipant("from", "", "secret" * 100, "x.example"),)
+
+    def careless(raw: Raw) -> ParsedMessage:
+        read = parse(raw)
+        return replace(read, participants=too_long) if read.subject == "Message 1" else read
+
+    monkeypatch.setattr("mail.filing.parse", careless)
+    run = fetch(mailbox_on(server))
+    assert (run.error, run.new) == ("", 3)
+    assert stored() == raws
+    assert [message.note for message in Message.objects.order_by("pk")] == ["", UNREAD, ""]
+    assert "secret" not in caplog.text
+    assert "value too long" in caplog.text
 
 
 def test_everything_is_stored_once_with_its_bytes_unchanged(server: ScriptedPop3Server) -> None:

@@ -235,6 +235,15 @@ class TestBounds:
         for word in ("a", "b", "会議", "many"):
             assert len(kept.get(word, ())) == min(held.count(word), OF_ONE_WORD)
 
+    def test_the_longest_words_there_can_be_are_kept_as_far_as_they_fit(self, mailbox: Mailbox) -> None:
+        """PostgreSQL takes no `tsvector` of a megabyte: mail made for that must not keep a mailbox from being fetched."""
+        wide = [chr(0x12000 + n // 900) + chr(0x12000 + n % 900) + "\U00012000" * 62 for n in range(4_000)]
+        names = {name: " ".join(wide[600 * at : 600 * (at + 1)]) for at, name in enumerate(MARKS)}
+        message = factories.message(mailbox=mailbox)
+        store(message, {name: [value] for name, value in names.items()} | {"text": [" ".join(wide[3000:])]})
+        assert ids(f"subject:{wide[0]}") == {message.pk}
+        assert ids(wide[3999]) == set()
+
     def test_long_searches_are_answered(self, mailbox: Mailbox) -> None:
         factories.message(mailbox=mailbox, text="x" * 3000)
         for typed in (

@@ -21,6 +21,7 @@ from django.utils import timezone
 from accounts.leases import LeaseLost
 from accounts.mailboxes import NotPossible
 from accounts.models import Mailbox, Organization, User
+from fetcher.models import SeenUid
 from mail import blobs, drafts
 from mail.boxes import Box
 from mail.deeds import delete_message, do, move_message, undo
@@ -30,6 +31,7 @@ from mail.matching import redirect
 from mail.models import Deed, Folder, Message
 from mail.removal import delete_mail_of_removed, remove_with_mail
 from mail.retention import delete_expired
+from mail.threads import hold
 from sender import delivery, scheduling
 from sender.composing import discard, reply_to, save_draft, throw_away_untouched
 from sender.files import attach
@@ -197,10 +199,13 @@ def answering() -> tuple[User, Callable[[str | None], tuple[Message, Outgoing]]]
 
 def comes_back(outgoing: Outgoing) -> None:
     """A server hands it back beside what is new."""
+    mailbox = outgoing.message.mailbox
     arrivals = [Arrival.read(blobs.read(outgoing.message)), Arrival.read(factories.raw_message())]
     with transaction.atomic():
-        drafts.handed_back(outgoing.message.owner_id, [arrival.parsed for arrival in arrivals])
-        file_messages(outgoing.message.mailbox, arrivals[1:])
+        hold(mailbox.owner_id)
+        for here in drafts.handed_back(mailbox.owner_id, [arrival.parsed for arrival in arrivals]).values():
+            SeenUid.objects.create(mailbox=mailbox, uid=f"{here}", outcome=SeenUid.Outcome.STORED, message_id=here)
+        file_messages(mailbox, arrivals[1:])
 
 
 @pytest.mark.parametrize(
@@ -227,6 +232,24 @@ def test_what_is_deleted_for_good_meanwhile(
     def prepared() -> tuple[Callable[[], object], Callable[[], object]]:
         outgoing = in_trash(prepare(user))
         return lambda: deed(outgoing), lambda: delete_message(outgoing.message)
+
+    at_once(prepared)
+
+
+def test_what_comes_back_while_a_worker_that_is_late_ends_it() -> None:
+    """Whoever is second finds it settled, and the poll goes on."""
+    user = sender_on(1)
+
+    def comes(outgoing: Outgoing) -> None:
+        try:
+            comes_back(outgoing)
+        except NotPossible as error:
+            raise AssertionError("the poll ended") from error
+
+    def prepared() -> tuple[Callable[[], object], Callable[[], object]]:
+        outgoing = doubtful(user)
+        late = Outgoing.objects.get(pk=outgoing.pk)
+        return lambda: scheduling.finish(late, taken=["bea@acme.example"]), lambda: comes(outgoing)
 
     at_once(prepared)
 
